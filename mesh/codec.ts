@@ -1,0 +1,20 @@
+// How the samples of a frame become its body and come back, exactly. One file per codec in
+// mesh/codecs/; this is what they share.
+import type { CodecName } from './frame.ts'
+import type { Sample } from './sample.ts'
+import type { Schema } from './schema.ts'
+
+export interface Codec {
+  readonly name: CodecName
+  /**
+   * The body for these samples, in this order. Exact for floats bit for bit, integers to 2^53,
+   * booleans, strings, missing fields and samples whose field sets differ.
+   * A field the schema does not name is kept all the same.
+   */
+  encode(samples: readonly Sample[], schema: Schema): Uint8Array
+  /**
+   * The samples again. `body` comes from the network or an old disk: every length is checked.
+   * @throws MeshError MESH_BODY_CORRUPT when the bytes are not such a body.
+   */
+  decode(body: Uint8Array, count: number, schema: Schema): Sample[]
+}

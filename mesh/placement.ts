@@ -1,0 +1,37 @@
+// Who keeps what. A source belongs to one shard for ever; a shard's stores are ranked by rendezvous
+// hashing, so that a store that joins or leaves moves only its own share. Everybody computes the
+// same ranking from the same members; views that differ for a while cost a copy, never data.
+import { createHash } from 'node:crypto'
+import type { StoreId } from './names.ts'
+
+export const SHARDS = 64
+
+/** The shard of a source: the same in every process and version, it is part of the wire format. */
+export function shardOf(source: string, shards: number = SHARDS): number {
+  return hash32(source) % shards
+}
+
+/** Stores of a shard, best first. The first R of them own it. */
+export function rankStores(shard: number, stores: Iterable<StoreId>): StoreId[] {
+  return [...stores]
+    .map((store) => ({ store, score: hash32(`${shard}/${store}`) }))
+    .sort((a, b) => b.score - a.score || (a.store < b.store ? -1 : 1))
+    .map(({ store }) => store)
+}
+
+/**
+ * Where to send a shard's frames now: its R owners, without those that are suspect, and for each of
+ * these the next store in the ranking, which takes hinted copies until the owner is back.
+ */
+export function sendTargets(
+  ranking: readonly StoreId[],
+  replicas: number,
+  suspect: (store: StoreId) => boolean,
+): StoreId[] {
+  return ranking.filter((store) => !suspect(store)).slice(0, replicas)
+}
+
+/** First 32 bits of SHA-256: even over short, similar names, which cheaper hashes are not. */
+function hash32(text: string): number {
+  return createHash('sha256').update(text).digest().readUInt32LE(0)
+}
