@@ -1,0 +1,64 @@
+// Where a storage peer keeps frames. The store knows names, times and checksums; it never decodes a
+// body. Every implementation passes storage/conformance/. The writer above it (writer.ts) drops
+// duplicates and groups commits; readers (query/, repair) only ever see frames whose CRC holds.
+import type { Frame, IntervalSet, LaneKey, Lane } from '../mesh/index.ts'
+
+export interface StoredFrame {
+  readonly frame: Frame
+  /** When a store of this mesh first took the frame, µs since the Unix epoch; repair carries it along. */
+  readonly ingestUs: number
+}
+
+/** What this store knows of one (source, stream, epoch). Live: it changes as frames are appended. */
+export interface LaneRecord extends Lane {
+  readonly key: LaneKey
+  /** Sequences whose frames are on this disk, synced: data, skip and end frames alike. */
+  readonly held: IntervalSet
+  /** Sequences that held skip frames list as dropped by the publisher. A held frame beats a skip. */
+  readonly skipped: IntervalSet
+  /** Sequence of the end frame, when held: nothing follows it. */
+  readonly ended: number | undefined
+  /** Newest ingest time of a held frame. */
+  readonly lastIngestUs: number
+  /** Samples in held data frames. */
+  readonly sampleCount: number
+}
+
+export interface FrameRange {
+  readonly stream: string
+  readonly source: string
+  /** Frames whose event times meet [fromUs, toUs), µs since the Unix epoch. */
+  readonly fromUs: number
+  readonly toUs: number
+}
+
+/** A frame on this disk that can no longer be read: loss, to be fetched from another store. */
+export interface DamagedFrame extends Lane {
+  readonly sequence: number
+  readonly reason: string
+}
+
+export interface FrameStore extends AsyncDisposable {
+  /**
+   * Appends frames as one batch and resolves after its fdatasync. Names must be new to this store.
+   * After a rejection nothing of the batch is acknowledged and the store refuses writes until
+   * reopened.
+   * @throws StorageError STORE_DISK_FULL, STORE_WRITE_FAILED, STORE_CLOSED.
+   */
+  append(frames: readonly StoredFrame[]): Promise<void>
+  lane(key: LaneKey): LaneRecord | undefined
+  lanes(): Iterable<LaneRecord>
+  /** CRC-32 of a held frame, for telling a duplicate from a conflict. */
+  crcOf(key: LaneKey, sequence: number): Promise<number | undefined>
+  /** Held frames of one lane with sequence in [from, to], in order, CRC checked, damaged ones left out and listed. */
+  read(key: LaneKey, from: number, to: number): AsyncIterable<StoredFrame>
+  /** Data frames of one source and stream that meet the range, by first event time, CRC checked. */
+  scan(range: FrameRange): AsyncIterable<StoredFrame>
+  /** Grows with every change of what is held; equal versions mean equal digests. */
+  readonly version: number
+  damaged(): readonly DamagedFrame[]
+  /** Bytes on disk, roughly, and of frames held. */
+  stats(): Promise<{ diskBytes: number; frames: number; samples: number; buckets: number }>
+  /** Seals what it knows, so that the next open need not scan. */
+  close(): Promise<void>
+}
