@@ -6,9 +6,10 @@
 //   | SKF 1  | crc32  | body   | count  | seq    | first  | last   | schema | .. | epoch | source stream body
 //   | magic  | of 8.. | bytes  |        | u64    | µs u64 | µs u64 | 8 bytes|    | 8 B   |
 //                                                              codec, kind, two name lengths
+import { isUtf8 } from 'node:buffer'
 import { crc32 } from 'node:zlib'
 import { MeshError } from './errors.ts'
-import { checkName, type Epoch, type Lane, type LaneKey, type SchemaId } from './names.ts'
+import { checkName, STREAM_NAME, type Epoch, type Lane, type LaneKey, type SchemaId } from './names.ts'
 
 export const FRAME_HEADER_BYTES = 60
 /** Largest frame, header and names included. */
@@ -83,14 +84,14 @@ export function encodeFrame(header: FrameHeader, body: Uint8Array): Buffer {
   writeU64(bytes, 16, header.sequence)
   writeU64(bytes, 24, header.firstUs)
   writeU64(bytes, 32, header.lastUs)
-  bytes.hexWrite(header.schemaId, 40, 8)
+  bytes.write(header.schemaId, 40, 8, 'hex')
   bytes[48] = CODECS.indexOf(header.codec)
   bytes[49] = FRAME_KINDS.indexOf(header.kind)
   bytes[50] = sourceBytes
   bytes[51] = streamBytes
-  bytes.hexWrite(header.epoch, 52, 8)
-  bytes.utf8Write(header.source, FRAME_HEADER_BYTES)
-  bytes.latin1Write(header.stream, FRAME_HEADER_BYTES + sourceBytes)
+  bytes.write(header.epoch, 52, 8, 'hex')
+  bytes.write(header.source, FRAME_HEADER_BYTES, 'utf8')
+  bytes.write(header.stream, FRAME_HEADER_BYTES + sourceBytes, 'latin1')
   bytes.set(body, bodyAt)
   bytes.writeUInt32LE(crc32(bytes.subarray(8)), 4)
   return bytes
@@ -119,6 +120,10 @@ export function readFrame(bytes: Buffer): Frame | FrameFault {
   if (bytes[50] === 0 || bytes[51] === 0 || count > FRAME_SAMPLES_MAX) return 'field'
   if (sequence < 1 || sequence > SEQUENCE_MAX || firstUs > lastUs) return 'field'
   if (lastUs > Number.MAX_SAFE_INTEGER || lastUs - firstUs > FRAME_SPAN_US_MAX) return 'field'
+  const stream = bytes.toString('latin1', sourceEnd, bodyAt)
+  if (!STREAM_NAME.test(stream) || !isUtf8(bytes.subarray(FRAME_HEADER_BYTES, sourceEnd))) {
+    return 'field'
+  }
   return {
     kind,
     codec,
@@ -126,11 +131,11 @@ export function readFrame(bytes: Buffer): Frame | FrameFault {
     firstUs,
     lastUs,
     count,
-    schemaId: bytes.hexSlice(40, 48) as SchemaId,
-    source: bytes.utf8Slice(FRAME_HEADER_BYTES, sourceEnd),
-    stream: bytes.latin1Slice(sourceEnd, bodyAt),
-    epoch: bytes.hexSlice(52, 60) as Epoch,
-    laneKey: bytes.latin1Slice(50, bodyAt) as LaneKey,
+    schemaId: bytes.toString('hex', 40, 48) as SchemaId,
+    source: bytes.toString('utf8', FRAME_HEADER_BYTES, sourceEnd),
+    stream,
+    epoch: bytes.toString('hex', 52, 60) as Epoch,
+    laneKey: bytes.toString('latin1', 50, bodyAt) as LaneKey,
     bytes,
     body: bytes.subarray(bodyAt),
     crc,

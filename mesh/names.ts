@@ -31,6 +31,9 @@ export interface Lane {
 /** Longest source or stream name, in UTF-8 bytes: each length is one byte of the header. */
 export const NAME_BYTES_MAX = 255
 
+/** Stream names stand in topics and file names, so they keep to a plain alphabet. */
+export const STREAM_NAME = /^[A-Za-z0-9_.-]+$/
+
 const EPOCH_MS_MAX = 2 ** 48 - 1
 
 export function newPeerId(random: Random): PeerId {
@@ -62,16 +65,16 @@ export function laneKey(source: string, stream: string, epoch: Epoch): LaneKey {
   const streamBytes = Buffer.from(checkName('stream', stream), 'utf8')
   const head = Buffer.from([sourceBytes.length, streamBytes.length])
   const key = Buffer.concat([head, Buffer.from(epoch, 'hex'), sourceBytes, streamBytes])
-  return key.latin1Slice() as LaneKey
+  return key.toString('latin1') as LaneKey
 }
 
 export function parseLaneKey(key: LaneKey): Lane {
   const bytes = Buffer.from(key, 'latin1')
   const sourceEnd = 10 + bytes[0]!
   return {
-    source: bytes.utf8Slice(10, sourceEnd),
-    stream: bytes.utf8Slice(sourceEnd, sourceEnd + bytes[1]!),
-    epoch: bytes.hexSlice(2, 10) as Epoch,
+    source: bytes.toString('utf8', 10, sourceEnd),
+    stream: bytes.toString('utf8', sourceEnd, sourceEnd + bytes[1]!),
+    epoch: bytes.toString('hex', 2, 10) as Epoch,
   }
 }
 
@@ -83,7 +86,7 @@ export function checkName(what: 'source' | 'stream', name: string): string {
     throw new RangeError(`${what} name has ${length} bytes, at most ${NAME_BYTES_MAX} are allowed`)
   }
   if (!name.isWellFormed()) throw new RangeError(`${what} name is not well-formed Unicode`)
-  if (what === 'stream' && !/^[A-Za-z0-9_.-]+$/.test(name)) {
+  if (what === 'stream' && !STREAM_NAME.test(name)) {
     throw new RangeError(`stream name ${JSON.stringify(name)} may hold only letters, digits, . _ -`)
   }
   return name

@@ -1,0 +1,289 @@
+// Who is there. Every process runs one of these: it listens to `m/peers`, keeps the links its role
+// needs, and tells the rest of the process which stores exist and which are suspect. Peers (not
+// publishers) also announce themselves, each second and at once when something changes.
+//
+//   heard ──3 s of silence, or its link lost──► suspect ──heard again──► alive
+//                                                  │
+//                                     forgotten after 60 s, unless it is a member store
+import {
+  encodeAnnouncement,
+  readAnnouncement,
+  type Announcement,
+  type PeerInfo,
+} from './announcement.ts'
+import type { Clock, Timer } from './clock.ts'
+import { currentMembers, mergeTables, type MemberTable, type MemberWitness } from './member-table.ts'
+import type { MeshId, PeerId, StoreId } from './names.ts'
+import { PEERS_TOPIC } from './topic.ts'
+import { isPeerTransport, type Message, type PeerTransport, type Transport } from './transport.ts'
+
+export const ANNOUNCE_MS = 1000
+export const SUSPECT_AFTER_MS = 3000
+const FORGET_AFTER_MS = 60_000
+
+/** The mesh as all its processes must agree on it. */
+export interface MeshIdentity {
+  readonly id: MeshId
+  readonly name: string
+  /** R: stores that own a shard. */
+  readonly replicas: number
+  /** W: stores that must hold a frame before it counts as stored. */
+  readonly writeQuorum: number
+}
+
+export interface StoreView {
+  readonly storeId: StoreId
+  /** The process that serves it, when one has been heard of. */
+  readonly peer: PeerId | undefined
+  readonly http: string | undefined
+  readonly leaving: boolean
+  readonly suspect: boolean
+  readonly refusing: string | undefined
+  /** Bytes a publisher may send before the first ack. */
+  readonly grantBytes: number | undefined
+}
+
+export interface PeerView extends PeerInfo {
+  readonly suspect: boolean
+  readonly heardMsAgo: number
+}
+
+export interface MembershipOptions {
+  readonly mesh: MeshIdentity
+  readonly transport: Transport
+  readonly clock: Clock
+  readonly seeds: readonly string[]
+  /** Which peers this process keeps a link to; seeds always. Default: storage peers. */
+  readonly wants?: (peer: PeerInfo) => boolean
+  /** What this process announces; absent for publishers and askers, which only listen. */
+  readonly announce?: () => { self: PeerInfo; members: MemberTable; grantBytes?: number }
+  /** Called when something an observer could see has changed. */
+  readonly onChange?: () => void
+  /** Called for each announcement of this mesh, before the views change. */
+  readonly onAnnouncement?: (announcement: Announcement) => void
+  /** Called once per peer that names this mesh with other R, W or id: it is not talked to. */
+  readonly onMismatch?: (announcement: Announcement) => void
+}
+
+interface PeerRecord {
+  info: PeerInfo
+  heardAtMs: number
+  /** The link to it was lost after it was last heard. */
+  linkLost: boolean
+  grantBytes: number | undefined
+  witness: MemberWitness | undefined
+}
+
+export class Membership {
+  private readonly options: MembershipOptions
+  private readonly links: PeerTransport | undefined
+  private readonly records = new Map<PeerId, PeerRecord>()
+  private readonly mismatched = new Set<PeerId>()
+  private readonly dialled = new Set<string>()
+  private table: MemberTable = new Map()
+  private timer: Timer | undefined
+  private closed = false
+  private lastView = ''
+
+  constructor(options: MembershipOptions) {
+    this.options = options
+    this.links = isPeerTransport(options.transport) ? options.transport : undefined
+  }
+
+  /** Subscribes, dials the seeds and begins to announce. Start order of peers does not matter. */
+  async start(): Promise<void> {
+    const { transport } = this.options
+    await transport.subscribe(PEERS_TOPIC, (batch) => this.receive(batch))
+    this.links?.onLink(({ peer, up }) => this.linkChanged(peer, up))
+    this.relink()
+    this.tick()
+  }
+
+  stop(): void {
+    this.closed = true
+    this.timer?.cancel()
+  }
+
+  /** Announces at once, to everybody or to one peer; call after a change others should see soon. */
+  announce(to?: PeerId): void {
+    const { announce, transport, mesh, clock } = this.options
+    if (announce === undefined || this.closed) return
+    const now = clock.monotonicMs()
+    const { self, members, grantBytes } = announce()
+    const known = [...this.records.values()].map((record) => ({
+      ...record.info,
+      heardMsAgo: now - record.heardAtMs,
+    }))
+    const { id, name, replicas, writeQuorum } = mesh
+    const bytes = encodeAnnouncement({
+      ...{ mesh: id, meshName: name, replicas, writeQuorum, self, grantBytes, members, known },
+    })
+    transport.publish(PEERS_TOPIC, bytes, to)
+  }
+
+  /** Every store that is or was a member and is not removed, with the process that serves it. */
+  stores(): StoreView[] {
+    return currentMembers(this.table).map((storeId) => this.storeView(storeId))
+  }
+
+  storeView(storeId: StoreId): StoreView {
+    const record = this.storeRecord(storeId)
+    return {
+      storeId,
+      peer: record?.info.id,
+      http: record?.info.http,
+      leaving: this.table.get(storeId) !== 'member',
+      suspect: record === undefined || this.isSuspect(record),
+      refusing: record?.info.refusing,
+      grantBytes: record?.grantBytes,
+    }
+  }
+
+  peers(): PeerView[] {
+    const now = this.options.clock.monotonicMs()
+    return [...this.records.values()].map((record) => ({
+      ...record.info,
+      suspect: this.isSuspect(record),
+      heardMsAgo: now - record.heardAtMs,
+    }))
+  }
+
+  /** The union of all member tables heard. */
+  members(): MemberTable {
+    return this.table
+  }
+
+  /** What the stores heard directly say of the membership. */
+  witnesses(): MemberWitness[] {
+    return [...this.records.values()].flatMap(({ witness }) => witness ?? [])
+  }
+
+  private receive(batch: readonly Message[]): void {
+    for (const { bytes } of batch) {
+      const announcement = readAnnouncement(bytes)
+      if (announcement !== undefined) this.hear(announcement)
+    }
+  }
+
+  private hear(announcement: Announcement): void {
+    const { mesh, transport, onAnnouncement, onMismatch } = this.options
+    const { self } = announcement
+    if (self.id === transport.peerId) return
+    const same =
+      announcement.mesh === mesh.id &&
+      announcement.replicas === mesh.replicas &&
+      announcement.writeQuorum === mesh.writeQuorum
+    if (!same) {
+      if (!this.mismatched.has(self.id)) onMismatch?.(announcement)
+      this.mismatched.add(self.id)
+      return
+    }
+    onAnnouncement?.(announcement)
+    this.note(self, 0, true)
+    const record = this.records.get(self.id)
+    if (record !== undefined) {
+      record.grantBytes = announcement.grantBytes
+      if (self.storeId !== undefined) {
+        const { storeId, joined = false } = self
+        record.witness = { storeId, joined, table: announcement.members }
+      }
+    }
+    this.table = mergeTables(this.table, announcement.members)
+    for (const { heardMsAgo, ...info } of announcement.known) {
+      if (info.id !== transport.peerId) this.note(info, heardMsAgo, false)
+    }
+    this.relink()
+    this.changed()
+  }
+
+  /** Takes in what is known of a peer, from itself or by hearsay. */
+  private note(info: PeerInfo, heardMsAgo: number, direct: boolean): void {
+    if (heardMsAgo > FORGET_AFTER_MS || this.isOutlived(info)) return
+    const heardAtMs = this.options.clock.monotonicMs() - heardMsAgo
+    const record = this.records.get(info.id)
+    if (record === undefined) {
+      this.records.set(info.id, {
+        ...{ info, heardAtMs, linkLost: false, grantBytes: undefined, witness: undefined },
+      })
+      this.forgetOutlived(info)
+      return
+    }
+    if (direct || heardAtMs > record.heardAtMs) {
+      record.info = info
+      record.heardAtMs = Math.max(record.heardAtMs, heardAtMs)
+    }
+    // Only the peer itself can say that a lost link is no matter.
+    if (direct) record.linkLost = false
+  }
+
+  /** A later process already serves this disk. */
+  private isOutlived(info: PeerInfo): boolean {
+    const living = info.storeId === undefined ? undefined : this.storeRecord(info.storeId)
+    return living !== undefined && living.info.incarnation > info.incarnation
+  }
+
+  private forgetOutlived(info: PeerInfo): void {
+    if (info.storeId === undefined) return
+    for (const [id, { info: other }] of this.records) {
+      const outlived = other.storeId === info.storeId && other.incarnation < info.incarnation
+      if (outlived) this.records.delete(id)
+    }
+  }
+
+  private storeRecord(storeId: StoreId): PeerRecord | undefined {
+    let newest: PeerRecord | undefined
+    for (const record of this.records.values()) {
+      if (record.info.storeId !== storeId) continue
+      if (newest === undefined || record.info.incarnation > newest.info.incarnation) newest = record
+    }
+    return newest
+  }
+
+  private isSuspect(record: PeerRecord): boolean {
+    if (record.linkLost) return true
+    return this.options.clock.monotonicMs() - record.heardAtMs > SUSPECT_AFTER_MS
+  }
+
+  private linkChanged(peer: PeerId, up: boolean): void {
+    const record = this.records.get(peer)
+    if (up) this.announce(peer)
+    else if (record !== undefined) record.linkLost = true
+    this.changed()
+  }
+
+  /** Links to the seeds and to every peer this role wants; drops links to peers long gone. */
+  private relink(): void {
+    if (this.links === undefined) return
+    const { seeds, wants = (peer) => peer.roles.includes('storage') } = this.options
+    const wanted = new Set(seeds)
+    for (const { info } of this.records.values()) {
+      if (info.endpoint !== undefined && wants(info)) wanted.add(info.endpoint)
+    }
+    if (this.links.endpoint !== undefined) wanted.delete(this.links.endpoint)
+    for (const endpoint of wanted) if (!this.dialled.has(endpoint)) this.links.link(endpoint)
+    for (const endpoint of this.dialled) if (!wanted.has(endpoint)) this.links.unlink(endpoint)
+    this.dialled.clear()
+    for (const endpoint of wanted) this.dialled.add(endpoint)
+  }
+
+  private tick(): void {
+    if (this.closed) return
+    const now = this.options.clock.monotonicMs()
+    for (const [id, record] of this.records) {
+      if (now - record.heardAtMs > FORGET_AFTER_MS) this.records.delete(id)
+    }
+    this.relink()
+    this.announce()
+    this.changed()
+    this.timer = this.options.clock.startTimer(ANNOUNCE_MS, () => this.tick())
+  }
+
+  /** Tells the observer when what it can see differs from what it last saw. */
+  private changed(): void {
+    const peers = [...this.records.values()].map((record) => [record.info, this.isSuspect(record)])
+    const view = JSON.stringify([peers, [...this.table]])
+    if (view === this.lastView) return
+    this.lastView = view
+    this.options.onChange?.()
+  }
+}

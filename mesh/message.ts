@@ -1,0 +1,57 @@
+// The envelope of a telemetry message: who sends, in which mesh, and one or more frames of one topic.
+//
+//   0        4          12           20       24
+//   | SKM 1  | mesh id  | publisher  | count  | length u32, frame | length u32, frame | …
+//   | magic  | 8 bytes  | 8 bytes    | u32    |
+import { FRAME_BYTES_MAX } from './frame.ts'
+import type { MeshId, PeerId } from './names.ts'
+
+const MAGIC = 0x014d4b53
+export const MESSAGE_HEADER_BYTES = 24
+/** Bytes of frames beyond which a publisher starts the next message. */
+export const MESSAGE_BYTES_TARGET = 256 * 1024
+
+export interface Envelope {
+  readonly meshId: MeshId
+  readonly publisher: PeerId
+  /** Views into the message, not copies; not yet checked by readFrame. */
+  readonly frames: readonly Buffer[]
+}
+
+/** Why bytes are not a message of this mesh. Counted, never thrown. */
+export type MessageFault = 'short' | 'magic' | 'mesh' | 'length'
+
+export function encodeMessage(meshId: MeshId, publisher: PeerId, frames: readonly Buffer[]): Buffer {
+  let size = MESSAGE_HEADER_BYTES
+  for (const frame of frames) size += 4 + frame.length
+  const bytes = Buffer.allocUnsafe(size)
+  bytes.writeUInt32LE(MAGIC, 0)
+  bytes.write(meshId, 4, 8, 'hex')
+  bytes.write(publisher, 12, 8, 'hex')
+  bytes.writeUInt32LE(frames.length, 20)
+  let at = MESSAGE_HEADER_BYTES
+  for (const frame of frames) {
+    bytes.writeUInt32LE(frame.length, at)
+    bytes.set(frame, at + 4)
+    at += 4 + frame.length
+  }
+  return bytes
+}
+
+export function readMessage(bytes: Buffer, meshId: MeshId): Envelope | MessageFault {
+  if (bytes.length < MESSAGE_HEADER_BYTES) return 'short'
+  if (bytes.readUInt32LE(0) !== MAGIC) return 'magic'
+  if (bytes.toString('hex', 4, 12) !== meshId) return 'mesh'
+  const count = bytes.readUInt32LE(20)
+  const frames: Buffer[] = []
+  let at = MESSAGE_HEADER_BYTES
+  for (let i = 0; i < count; i++) {
+    if (at + 4 > bytes.length) return 'length'
+    const length = bytes.readUInt32LE(at)
+    if (length > FRAME_BYTES_MAX || at + 4 + length > bytes.length) return 'length'
+    frames.push(bytes.subarray(at + 4, at + 4 + length))
+    at += 4 + length
+  }
+  if (at !== bytes.length) return 'length'
+  return { meshId, publisher: bytes.toString('hex', 12, 20) as PeerId, frames }
+}
