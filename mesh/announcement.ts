@@ -7,17 +7,20 @@ import type { MeshId, PeerId, StoreId } from './names.ts'
 export const PEER_ROLES = ['storage', 'aggregator', 'gateway', 'subscriber'] as const
 export type PeerRole = (typeof PEER_ROLES)[number]
 
-const id = z.string().regex(/^[0-9a-f]{16}$/)
+const isId = (value: unknown): boolean => typeof value === 'string' && /^[0-9a-f]{16}$/.test(value)
+const meshId = z.custom<MeshId>(isId)
+const peerId = z.custom<PeerId>(isId)
+const storeId = z.custom<StoreId>(isId)
 
 const peerInfo = z.object({
-  id,
+  id: peerId,
   /** Start of this process, µs since the Unix epoch: the later of two with one store id is the living one. */
   incarnation: z.number().int().nonnegative(),
   roles: z.array(z.enum(PEER_ROLES)),
   /** Where to link to it; absent when it only dials. */
   endpoint: z.string().max(256).optional(),
   http: z.string().max(256).optional(),
-  storeId: id.optional(),
+  storeId: storeId.optional(),
   joined: z.boolean().optional(),
   /** Why it does not acknowledge, in words; absent when healthy. */
   refusing: z.string().max(512).optional(),
@@ -25,7 +28,7 @@ const peerInfo = z.object({
 
 const announcement = z.object({
   version: z.literal(1),
-  mesh: id,
+  mesh: meshId,
   meshName: z.string().max(256),
   replicas: z.number().int().positive(),
   writeQuorum: z.number().int().positive(),
@@ -33,7 +36,7 @@ const announcement = z.object({
   /** What a publisher may send this store unacknowledged before its first ack, bytes. */
   grantBytes: z.number().int().nonnegative().optional(),
   /** This store's synced member table. */
-  members: z.record(id, z.enum(MEMBER_STATES)),
+  members: z.record(z.string().regex(/^[0-9a-f]{16}$/), z.enum(MEMBER_STATES)),
   /** Peers heard of, with the time since they were, ms. */
   known: z.array(peerInfo.extend({ heardMsAgo: z.number().nonnegative() })).max(10_000),
 })
@@ -75,15 +78,6 @@ export function readAnnouncement(bytes: Buffer): Announcement | undefined {
   }
   const parsed = announcement.safeParse(json)
   if (!parsed.success) return undefined
-  const { mesh, meshName, replicas, writeQuorum, self, grantBytes, members, known } = parsed.data
-  return {
-    mesh: mesh as MeshId,
-    meshName,
-    replicas,
-    writeQuorum,
-    self: self as PeerInfo,
-    grantBytes,
-    members: new Map(Object.entries(members) as [StoreId, MemberState][]),
-    known: known as (PeerInfo & { heardMsAgo: number })[],
-  }
+  const { members, grantBytes, ...rest } = parsed.data
+  return { ...rest, grantBytes, members: new Map(Object.entries(members) as [StoreId, MemberState][]) }
 }

@@ -9,7 +9,14 @@
 import { isUtf8 } from 'node:buffer'
 import { crc32 } from 'node:zlib'
 import { MeshError } from './errors.ts'
-import { checkName, STREAM_NAME, type Epoch, type Lane, type LaneKey, type SchemaId } from './names.ts'
+import {
+  checkName,
+  STREAM_NAME,
+  type Epoch,
+  type Lane,
+  type LaneKey,
+  type SchemaId,
+} from './names.ts'
 
 export const FRAME_HEADER_BYTES = 60
 /** Largest frame, header and names included. */
@@ -84,12 +91,12 @@ export function encodeFrame(header: FrameHeader, body: Uint8Array): Buffer {
   writeU64(bytes, 16, header.sequence)
   writeU64(bytes, 24, header.firstUs)
   writeU64(bytes, 32, header.lastUs)
-  bytes.write(header.schemaId, 40, 8, 'hex')
+  writeId(bytes, 40, 'schema id', header.schemaId)
   bytes[48] = CODECS.indexOf(header.codec)
   bytes[49] = FRAME_KINDS.indexOf(header.kind)
   bytes[50] = sourceBytes
   bytes[51] = streamBytes
-  bytes.write(header.epoch, 52, 8, 'hex')
+  writeId(bytes, 52, 'epoch', header.epoch)
   bytes.write(header.source, FRAME_HEADER_BYTES, 'utf8')
   bytes.write(header.stream, FRAME_HEADER_BYTES + sourceBytes, 'latin1')
   bytes.set(body, bodyAt)
@@ -167,6 +174,13 @@ function checkHeader(header: FrameHeader): void {
   }
   if (!Number.isInteger(count) || count < 0 || count > FRAME_SAMPLES_MAX) {
     throw new RangeError(`sample count ${count} is not in 0..${FRAME_SAMPLES_MAX}`)
+  }
+}
+
+/** Writes 16 hex digits. Anything else would leave bytes of memory we do not own in the frame. */
+function writeId(bytes: Buffer, offset: number, what: string, id: string): void {
+  if (id.length !== 16 || bytes.write(id, offset, 8, 'hex') !== 8) {
+    throw new RangeError(`${what} ${JSON.stringify(id)} is not 16 hex digits`)
   }
 }
 

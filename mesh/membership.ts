@@ -74,6 +74,9 @@ interface PeerRecord {
   witness: MemberWitness | undefined
 }
 
+/** What readers of the membership see. */
+export type MembershipView = Pick<Membership, 'stores' | 'peers' | 'members' | 'witnesses'>
+
 export class Membership {
   private readonly options: MembershipOptions
   private readonly links: PeerTransport | undefined

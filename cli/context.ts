@@ -1,0 +1,79 @@
+// What every verb begins with: the global flags, the configuration they lead to, and where the mesh is.
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import type { Command } from 'commander'
+import { loadConfig, parseOverride, type LoadedConfig, type Override } from '../nodes/index.ts'
+import { UsageError } from './output.ts'
+
+export interface GlobalFlags {
+  readonly config?: string
+  readonly data?: string
+  readonly seed?: string[]
+  readonly set?: string[]
+  readonly json?: boolean
+}
+
+/** A running `skein up` leaves this in its data directory, so that other terminals find the mesh. */
+interface MeshFile {
+  readonly pid: number
+  readonly seeds: readonly string[]
+}
+
+const MESH_FILE = 'mesh.json'
+
+/** Reads the configuration; a verb's own flags come as overrides. */
+export function contextOf(command: Command, overrides: readonly Override[] = []): LoadedConfig {
+  const flags: GlobalFlags = command.optsWithGlobals()
+  const all: Override[] = []
+  for (const text of flags.set ?? []) all.push(override(text))
+  // A path on the command line counts from where the command was typed.
+  if (flags.data !== undefined) {
+    all.push({ key: 'data', value: resolve(flags.data), flag: '--data' })
+  }
+  if (flags.seed !== undefined) all.push({ key: 'seeds', value: flags.seed, flag: '--seed' })
+  const path = flags.config === undefined ? {} : { path: flags.config }
+  const { env } = process
+  return loadConfig({ ...path, cwd: process.cwd(), env, overrides: [...all, ...overrides] })
+}
+
+export const wantsJson = (command: Command): boolean =>
+  command.optsWithGlobals<GlobalFlags>().json === true
+
+/** The configuration with the seeds of the mesh that runs on this data directory, if one does. */
+export function findMesh(command: Command, loaded: LoadedConfig): LoadedConfig {
+  const { seed } = command.optsWithGlobals<GlobalFlags>()
+  const running = seed === undefined ? readMeshFile(loaded.config.dataPath) : undefined
+  if (running === undefined) return loaded
+  return { ...loaded, config: { ...loaded.config, seeds: running.seeds } }
+}
+
+export function writeMeshFile(dataPath: string, seeds: readonly string[]): void {
+  mkdirSync(dataPath, { recursive: true })
+  const file: MeshFile = { pid: process.pid, seeds }
+  writeFileSync(join(dataPath, MESH_FILE), `${JSON.stringify(file)}\n`)
+}
+
+export function removeMeshFile(dataPath: string): void {
+  rmSync(join(dataPath, MESH_FILE), { force: true })
+}
+
+export function readMeshFile(dataPath: string): MeshFile | undefined {
+  const path = join(dataPath, MESH_FILE)
+  if (!existsSync(path)) return undefined
+  try {
+    const file = JSON.parse(readFileSync(path, 'utf8')) as MeshFile
+    process.kill(file.pid, 0)
+    return file
+  } catch {
+    // Left behind by one that was killed, or not ours to read.
+    return undefined
+  }
+}
+
+function override(text: string): Override {
+  try {
+    return parseOverride(text)
+  } catch (error) {
+    throw new UsageError((error as Error).message)
+  }
+}

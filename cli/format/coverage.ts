@@ -1,0 +1,28 @@
+// What an answer covers, in words.
+import type { Coverage } from '../../storage/index.ts'
+import { count } from './units.ts'
+
+const GAPS_SHOWN = 5
+
+export function describeCoverage(coverage: Coverage, rows: number): string[] {
+  const { complete, reasons, answered, members, gaps } = coverage
+  const head = `${count(rows)} rows from ${answered} of ${members} stores: ${complete ? 'complete' : 'not complete'}`
+  const lines = [head, ...reasons.map((reason) => `  ${reason}`)]
+  for (const { source, missing, lost, skipped, unreachable } of gaps.slice(0, GAPS_SHOWN)) {
+    const parts = [
+      ...runsText('missing', missing),
+      ...runsText('unreachable', unreachable),
+      ...runsText('lost', lost),
+      ...runsText('dropped by its publisher', skipped),
+    ]
+    if (parts.length > 0) lines.push(`  ${source}: ${parts.join(', ')}`)
+  }
+  if (gaps.length > GAPS_SHOWN) lines.push(`  … and ${gaps.length - GAPS_SHOWN} more; see --json`)
+  return lines
+}
+
+function runsText(what: string, runs: readonly number[]): string[] {
+  let frames = 0
+  for (let i = 0; i < runs.length; i += 2) frames += runs[i + 1]! - runs[i]! + 1
+  return frames === 0 ? [] : [`${count(frames)} frame${frames === 1 ? '' : 's'} ${what}`]
+}

@@ -1,0 +1,48 @@
+// A few lines at the bottom of a terminal that are drawn again and again, as `skein up` and
+// `skein top` show their state. Pure text: the caller writes what comes back.
+import { fit } from './width.ts'
+
+const ERASE_DOWN = '\x1b[J'
+const HIDE_CURSOR = '\x1b[?25l'
+const SHOW_CURSOR = '\x1b[?25h'
+/** Begin and end of synchronized update: terminals that know it show no half-drawn frame. */
+const SYNC_BEGIN = '\x1b[?2026h'
+const SYNC_END = '\x1b[?2026l'
+
+export interface TerminalSize {
+  readonly columns: number
+  readonly rows: number
+}
+
+export class LiveRegion {
+  private drawnLines = 0
+
+  /**
+   * The text that replaces what was drawn before with `lines`. Lines are cut to the terminal: a line
+   * that wraps would be counted as one and leave its rest behind. One row stays free, or the terminal
+   * scrolls at each draw.
+   */
+  draw(lines: readonly string[], { columns, rows }: TerminalSize): string {
+    const shown = lines.slice(0, Math.max(1, rows - 1)).map((line) => fit(line, columns))
+    const text = this.eraseText() + shown.map((line) => `${line}\n`).join('')
+    this.drawnLines = shown.length
+    return SYNC_BEGIN + HIDE_CURSOR + text + SYNC_END
+  }
+
+  /** Puts a line of log above the region; draw again after it. */
+  print(line: string): string {
+    const text = `${this.eraseText()}${line}\n`
+    this.drawnLines = 0
+    return text
+  }
+
+  /** Leaves the last drawing where it is and gives the cursor back. Also right after a crash. */
+  end(): string {
+    this.drawnLines = 0
+    return SHOW_CURSOR
+  }
+
+  private eraseText(): string {
+    return this.drawnLines === 0 ? '' : `\x1b[${this.drawnLines}A\r${ERASE_DOWN}`
+  }
+}

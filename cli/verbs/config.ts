@@ -1,0 +1,28 @@
+// `skein config show`: every setting, its value, and who said so.
+import type { Command } from 'commander'
+import { explainConfig } from '../../nodes/index.ts'
+import { contextOf, wantsJson } from '../context.ts'
+import { table } from '../format/table.ts'
+import { printJson, printLine } from '../output.ts'
+
+export function addConfig(program: Command): void {
+  program
+    .command('config')
+    .description('the configuration')
+    .command('show')
+    .description('every setting with its value and where that comes from')
+    .action((_flags, command: Command) => {
+      const loaded = contextOf(command)
+      const explained = explainConfig(loaded)
+      if (wantsJson(command)) {
+        printJson({ file: loaded.file ?? null, settings: explained })
+        return
+      }
+      const rows = explained.map(({ key, value, from }) => ({
+        key,
+        value: typeof value === 'string' ? value : JSON.stringify(value),
+        from,
+      }))
+      for (const line of table(rows, ['key', 'value', 'from'])) printLine(line)
+    })
+}

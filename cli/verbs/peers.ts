@@ -1,0 +1,60 @@
+// `skein peers`: who is there. `skein peers remove`: ends a store's membership for good.
+import type { Command } from 'commander'
+import { openAsking } from '../../nodes/index.ts'
+import { requestRemoval } from '../../storage/index.ts'
+import { contextOf, findMesh, wantsJson } from '../context.ts'
+import { table } from '../format/table.ts'
+import { note, printJson, printLine, UsageError, warn } from '../output.ts'
+
+export function addPeers(program: Command): void {
+  const peers = program
+    .command('peers')
+    .description('the peers of the mesh and their state')
+    .action(show)
+  peers
+    .command('remove <store>')
+    .description('end the membership of a store (its id, or the start of it) and re-replicate its history')
+    .action(remove)
+}
+
+async function show(_flags: unknown, command: Command): Promise<void> {
+  const { config } = findMesh(command, contextOf(command))
+  await using asking = await openAsking(config, { onWarning: warn })
+  const { membership } = asking.session
+  const stores = membership.stores()
+  const others = membership.peers().filter(({ storeId }) => storeId === undefined)
+  if (wantsJson(command)) {
+    printJson({ stores, peers: others })
+    return
+  }
+  const rows = [
+    ...stores.map(({ storeId, peer, http, leaving, suspect, refusing }) => ({
+      ...{ role: 'storage', store: storeId, peer: peer ?? '-', http: http ?? '-' },
+      state: leaving ? 'leaving' : suspect ? 'suspect' : (refusing ?? 'alive'),
+    })),
+    ...others.map(({ roles, id, suspect, http }) => ({
+      ...{ role: roles.join('+'), store: '-', peer: id, http: http ?? '-' },
+      state: suspect ? 'suspect' : 'alive',
+    })),
+  ]
+  for (const line of table(rows, ['role', 'store', 'peer', 'http', 'state'])) printLine(line)
+}
+
+async function remove(prefix: string, _flags: unknown, command: Command): Promise<void> {
+  const { config } = findMesh(command, contextOf(command))
+  await using asking = await openAsking(config, { onWarning: warn })
+  const { membership } = asking.session
+  const stores = membership.stores()
+  const chosen = stores.filter(({ storeId }) => storeId.startsWith(prefix))
+  if (chosen.length !== 1) {
+    const known = stores.map(({ storeId }) => storeId).join(', ')
+    const what = chosen.length === 0 ? 'is the id of no store' : 'begins several store ids'
+    throw new UsageError(`${prefix} ${what}; known are ${known}`)
+  }
+  const { storeId } = chosen[0]!
+  const through = stores.find((store) => store.storeId !== storeId && !store.suspect && store.http)
+  if (through === undefined) throw new UsageError(`no other store can be reached to remove ${storeId}`)
+  await requestRemoval(through.http!, storeId)
+  if (wantsJson(command)) printJson({ storeId, state: 'leaving' })
+  else note(`${storeId} is leaving: its history is being copied; skein peers shows it until that is done`)
+}

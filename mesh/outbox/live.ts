@@ -1,0 +1,156 @@
+// What is live in the log, and where: samples in no seal yet, sealed frames not done yet. It keeps
+// places and counts, never bytes. Shared by recovery.ts, which fills it from disk, and log.ts.
+import { MeshError } from '../errors.ts'
+import { IntervalSet } from '../intervals.ts'
+import {
+  type CheckpointRecord,
+  decodeSample,
+  decodeSeal,
+  eachOf,
+  recordEnd,
+  type Runs,
+  runsOf,
+  type SampleRecord,
+  type SealRecord,
+} from './records.ts'
+import type { Segment } from './segment.ts'
+
+/** Where a live record is; it moves when its segment is cleaned. */
+export interface Place {
+  readonly segment: Segment
+  readonly offset: number
+  /** Of the whole record. */
+  readonly bytes: number
+}
+
+export class LiveSet {
+  /** By ordinal. */
+  readonly samples = new Map<number, Place>()
+  /** By position. */
+  readonly frames = new Map<number, Place>()
+  nextOrdinal = 1
+  nextPosition = 1
+
+  get isEmpty(): boolean {
+    return this.samples.size === 0 && this.frames.size === 0
+  }
+
+  /** Adds a sample, or moves it when it is known. */
+  putSample(ordinal: number, place: Place): void {
+    put(this.samples, ordinal, place)
+    if (ordinal >= this.nextOrdinal) this.nextOrdinal = ordinal + 1
+  }
+
+  /** Adds a frame, or moves it when it is known. */
+  putFrame(position: number, place: Place): void {
+    put(this.frames, position, place)
+    if (position >= this.nextPosition) this.nextPosition = position + 1
+  }
+
+  /** Removes a sample, or says false when it is not live. Its ordinal is never given again. */
+  takeSample(ordinal: number): boolean {
+    if (ordinal >= this.nextOrdinal) this.nextOrdinal = ordinal + 1
+    return take(this.samples, ordinal)
+  }
+
+  takeFrame(position: number): boolean {
+    if (position >= this.nextPosition) this.nextPosition = position + 1
+    return take(this.frames, position)
+  }
+
+  /** The first ordinal of `runs` that is not live. */
+  missingSample(runs: Runs): number | undefined {
+    for (const ordinal of eachOf(runs)) {
+      if (!this.samples.has(ordinal)) return ordinal
+    }
+    return undefined
+  }
+
+  checkpoint(): CheckpointRecord {
+    const { nextOrdinal, nextPosition } = this
+    return {
+      nextOrdinal,
+      nextPosition,
+      ordinals: liveRuns(this.samples),
+      positions: liveRuns(this.frames),
+    }
+  }
+
+  /** Forgets all that the checkpoint does not list: it died in a segment that is gone. */
+  apply(checkpoint: CheckpointRecord): void {
+    keepOnly(this.samples, checkpoint.ordinals)
+    keepOnly(this.frames, checkpoint.positions)
+    this.nextOrdinal = Math.max(this.nextOrdinal, checkpoint.nextOrdinal)
+    this.nextPosition = Math.max(this.nextPosition, checkpoint.nextPosition)
+  }
+
+  /** @throws RangeError when it is not live. @throws MeshError MESH_OUTBOX_DAMAGED */
+  readSeal(position: number): SealRecord {
+    const seal = decodeSeal(readRecord(this.frames.get(position), `frame ${position}`))
+    if (seal.position !== position) throw damaged(`frame ${position}`, this.frames.get(position)!)
+    return seal
+  }
+
+  /** @throws RangeError when it is not live. @throws MeshError MESH_OUTBOX_DAMAGED */
+  readSample(ordinal: number): SampleRecord {
+    return decodeSample(readRecord(this.samples.get(ordinal), `sample ${ordinal}`))
+  }
+}
+
+function put(places: Map<number, Place>, id: number, place: Place): void {
+  const before = places.get(id)
+  if (before !== undefined) leave(before)
+  places.set(id, place)
+  place.segment.liveRecords += 1
+  place.segment.liveBytes += place.bytes
+}
+
+function take(places: Map<number, Place>, id: number): boolean {
+  const place = places.get(id)
+  if (place === undefined) return false
+  leave(place)
+  return places.delete(id)
+}
+
+function leave({ segment, bytes }: Place): void {
+  segment.liveRecords -= 1
+  segment.liveBytes -= bytes
+}
+
+function keepOnly(places: Map<number, Place>, runs: Runs): void {
+  const live = new IntervalSet(runs)
+  for (const id of places.keys()) {
+    if (!live.has(id)) take(places, id)
+  }
+}
+
+/** A map keeps the order of insertion, which a move does not change: nearly always ascending. */
+function liveRuns(places: Map<number, Place>): number[] {
+  let last = 0
+  for (const id of places.keys()) {
+    if (id < last) return runsOf([...places.keys()].sort((a, b) => a - b))
+    last = id
+  }
+  return runsOf(places.keys())
+}
+
+function readRecord(place: Place | undefined, what: string): Buffer {
+  if (place === undefined) throw new RangeError(`${what} is not in the outbox`)
+  const { segment, offset, bytes } = place
+  let record: Buffer
+  try {
+    record = segment.read(offset, bytes)
+  } catch (error) {
+    throw damaged(what, place, error)
+  }
+  if (recordEnd(record, 0, segment.seed, offset) !== bytes) throw damaged(what, place)
+  return record
+}
+
+function damaged(what: string, { segment, offset, bytes }: Place, cause?: unknown): MeshError {
+  return new MeshError(
+    'MESH_OUTBOX_DAMAGED',
+    `${what} cannot be read (${bytes} bytes at ${offset} of ${segment.path})`,
+    { details: { path: segment.path, offset, bytes }, cause },
+  )
+}

@@ -1,0 +1,47 @@
+// A sealed frame on its way: from the moment it has a name until W stores hold it.
+import type { FrameKind } from '../frame.ts'
+import type { SchemaId, StoreId } from '../names.ts'
+import type { FramePosition } from '../outbox/log.ts'
+import type { OutgoingLane } from './lane.ts'
+import type { StoreQueue } from './store-queue.ts'
+
+export type EntryState = 'pending' | 'done' | 'dropped'
+
+export class Entry {
+  readonly lane: OutgoingLane
+  readonly sequence: number
+  readonly kind: FrameKind
+  readonly schemaId: SchemaId
+  /** Samples in the frame. */
+  readonly count: number
+  /** Bytes of the frame. */
+  readonly size: number
+  /** The frame itself, while it is kept in memory; otherwise it is read back from the outbox log. */
+  bytes: Buffer | undefined
+  /** Where the outbox log keeps it, with a disk outbox. */
+  readonly position: FramePosition | undefined
+  state: EntryState = 'pending'
+  /** Stores known to hold it, leaving ones included. */
+  readonly heldBy: StoreId[] = []
+  /** Where it waits to be sent or acknowledged. */
+  readonly queues: StoreQueue[] = []
+
+  constructor(options: {
+    lane: OutgoingLane
+    sequence: number
+    kind: FrameKind
+    schemaId: SchemaId
+    count: number
+    bytes: Buffer
+    position: FramePosition | undefined
+  }) {
+    this.lane = options.lane
+    this.sequence = options.sequence
+    this.kind = options.kind
+    this.schemaId = options.schemaId
+    this.count = options.count
+    this.size = options.bytes.length
+    this.bytes = options.bytes
+    this.position = options.position
+  }
+}

@@ -1,0 +1,556 @@
+// The publisher: what a vehicle, a gateway or a replay holds. It names samples, keeps them until W
+// stores hold them, and says so (docs/delivery.md). This file connects the parts:
+//
+//   Series (gathers) ──seal──► OutgoingLane (names) ──► Outbox (keeps) ──► Sender (sends, learns of acks)
+import type { AckLevel } from '../ack.ts'
+import type { Clock, Random, Timer } from '../clock.ts'
+import { codecFor, createColumnarCodec } from '../codecs/index.ts'
+import type { Codec } from '../codec.ts'
+import { MeshError } from '../errors.ts'
+import { encodeFrame, NO_SCHEMA, openFrame, type CodecName, type FrameHeader } from '../frame.ts'
+import type { Membership, MeshIdentity } from '../membership.ts'
+import { laneKey, newEpoch, type Epoch, type LaneKey, type SchemaId, type StoreId } from '../names.ts'
+import type { OutboxLog } from '../outbox/log.ts'
+import { rankStores } from '../placement.ts'
+import type { Sample } from '../sample.ts'
+import { SchemaExchange } from '../schema-exchange.ts'
+import type { Schema } from '../schema.ts'
+import { isPeerTransport, type Transport } from '../transport.ts'
+import type { PeerInfo } from '../announcement.ts'
+import { Entry } from './entry.ts'
+import { OutgoingLane } from './lane.ts'
+import { Outbox, type WhenFull } from './outbox.ts'
+import { RETRY_CHECK_MS, Sender } from './sender.ts'
+import { Series, type SeriesHost } from './series.ts'
+
+export const LINGER_MS_DEFAULT = 5
+export const FRAME_BYTES_DEFAULT = 16 * 1024
+export const OUTBOX_MEMORY_BYTES_DEFAULT = 64 * 1024 * 1024
+export const OUTBOX_DISK_BYTES_DEFAULT = 1024 * 1024 * 1024
+/** With no link up nothing is gained by sending soon: samples gather this long. */
+const OFFLINE_LINGER_MS = 1000
+
+export interface PublisherOptions {
+  readonly mesh: MeshIdentity
+  readonly transport: Transport
+  readonly membership: Membership
+  readonly clock: Clock
+  readonly random: Random
+  /** Default `columnar`. */
+  readonly codec?: CodecName
+  /** For streams that want another codec. */
+  readonly codecOf?: (stream: string) => CodecName | undefined
+  /** zstd inside columnar bodies. Default false. */
+  readonly compress?: boolean
+  /** Declared schemas by stream; other streams get an inferred one. */
+  readonly schemas?: ReadonlyMap<string, Schema>
+  readonly whenFull?: (stream: string) => WhenFull
+  readonly lingerMs?: number
+  readonly frameBytes?: number
+  readonly outboxMemoryBytes?: number
+  readonly outboxDiskBytes?: number
+  /** The outbox on disk, opened; the publisher closes it. */
+  readonly outboxLog?: OutboxLog
+  /** What counts as stored. Default `synced`. */
+  readonly level?: AckLevel
+  /** For a replay: names that derive from what is replayed. Default: a new epoch. */
+  readonly epoch?: Epoch
+  /** Called for each data frame that W stores hold. */
+  readonly onReceipt?: (receipt: FrameReceipt) => void
+}
+
+export interface Receipt {
+  readonly level: AckLevel
+  readonly stores: readonly StoreId[]
+}
+
+export interface FrameReceipt extends Receipt {
+  readonly source: string
+  readonly stream: string
+  readonly epoch: Epoch
+  readonly sequence: number
+  readonly count: number
+  /** Event times of the frame's samples, in the order published; µs. Only kept for frames of this life. */
+  readonly timesUs: readonly number[]
+}
+
+export interface PublisherCounters {
+  samplesPublished: number
+  samplesStored: number
+  framesStored: number
+  samplesRefused: number
+  samplesDroppedOldest: number
+  samplesDroppedNewest: number
+  framesDamaged: number
+  conflicts: number
+}
+
+export class Publisher implements AsyncDisposable {
+  readonly counters: PublisherCounters = {
+    ...{ samplesPublished: 0, samplesStored: 0, framesStored: 0, samplesRefused: 0 },
+    ...{ samplesDroppedOldest: 0, samplesDroppedNewest: 0, framesDamaged: 0, conflicts: 0 },
+  }
+  readonly epoch: Epoch
+  private readonly options: PublisherOptions
+  private readonly columnar: Codec
+  private readonly level: AckLevel
+  private readonly outbox: Outbox
+  private readonly schemas: SchemaExchange
+  private readonly sender: Sender
+  private readonly seriesByName = new Map<string, Series>()
+  private readonly lanes = new Map<LaneKey, OutgoingLane>()
+  private readonly receiptTimes = new Map<Entry, readonly number[]>()
+  private readonly host: SeriesHost
+  /** Series with open samples, oldest first. */
+  private readonly openSeries = new Set<Series>()
+  /** Sealed in this turn and not yet handed to the sender. */
+  private sealed: Entry[] = []
+  private turnEnds = false
+  private lingering: Timer | undefined
+  private waitsForTransport = false
+  private retryTimer: Timer | undefined
+  private closed = false
+  private lastStored: readonly StoreId[] = []
+  /** Frames of sources that are off the network. */
+  private readonly offline = new Map<string, Entry[]>()
+  /** Lanes with dropped sequences that no skip frame lists yet. */
+  private readonly skipping = new Set<OutgoingLane>()
+
+  constructor(options: PublisherOptions) {
+    this.options = options
+    this.columnar = createColumnarCodec({ compress: options.compress ?? false })
+    this.level = options.level ?? 'synced'
+    this.epoch = options.epoch ?? newEpoch(options.clock.nowUs(), options.random)
+    this.outbox = new Outbox(
+      {
+        memoryBytes: options.outboxMemoryBytes ?? OUTBOX_MEMORY_BYTES_DEFAULT,
+        diskBytes: options.outboxDiskBytes ?? OUTBOX_DISK_BYTES_DEFAULT,
+      },
+      options.outboxLog,
+    )
+    const { mesh, transport, membership, clock } = options
+    this.schemas = new SchemaExchange({ mesh, transport, clock, scope: 'directed' })
+    for (const schema of options.schemas?.values() ?? []) this.schemas.add(schema)
+    this.sender = new Sender({
+      ...{ mesh, transport, membership, clock, schemas: this.schemas, outbox: this.outbox },
+      level: this.level,
+      laneByKey: (key) => this.lanes.get(key),
+      onDone: (entry) => this.stored(entry),
+      onConflict: (entry) => this.rename(entry),
+    })
+    this.host = this.seriesHost()
+  }
+
+  /** Subscribes to acks, takes up what an earlier life left in the outbox, and begins to send. */
+  async start(): Promise<void> {
+    await this.schemas.start()
+    await this.sender.start()
+    this.recover()
+    this.retry()
+  }
+
+  /** The series of a source; the same object for the same names. @throws RangeError for bad names. */
+  series(stream: string, source: string): Series {
+    const name = `${stream}\n${source}`
+    let series = this.seriesByName.get(name)
+    if (series === undefined) {
+      const { schemas, whenFull } = this.options
+      series = new Series(this.host, {
+        ...{ source, stream, epoch: this.epoch, schema: schemas?.get(stream) },
+        whenFull: whenFull?.(stream) ?? 'refuse',
+      })
+      this.seriesByName.set(name, series)
+      this.lanes.set(series.lane.key, series.lane)
+    }
+    return series
+  }
+
+  /** Shorthand for `series(stream, source).publish(sample)`. */
+  publish(stream: string, source: string, sample: Sample): boolean {
+    return this.series(stream, source).publish(sample)
+  }
+
+  /**
+   * Publishes samples as exactly one frame, for a replay whose cuts must not depend on time. False
+   * when the outbox is full: await room() and try again.
+   */
+  publishFrame(stream: string, source: string, samples: readonly Sample[]): boolean {
+    const series = this.series(stream, source)
+    if (!this.host.hasRoom(samples.length * 64)) return false
+    this.seal(series)
+    for (const sample of samples) series.publish(sample)
+    this.seal(series)
+    return true
+  }
+
+  /**
+   * Takes a source off the network or back on it, for a simulated vehicle that loses its link: its
+   * frames wait in the outbox meanwhile, and drain as backlog when it is back.
+   */
+  setOnline(source: string, online: boolean): void {
+    const held = this.offline.get(source)
+    if (online === (held === undefined)) return
+    this.sealAll()
+    if (online) {
+      this.offline.delete(source)
+      this.sender.sendBacklog(held!)
+    } else {
+      this.offline.set(source, [])
+    }
+  }
+
+  /** Resolves when the outbox is at most half full. */
+  async room(): Promise<void> {
+    this.endTurn()
+    await this.outbox.room()
+  }
+
+  /**
+   * Resolves once every sample accepted so far is stored, with the stores that hold the last one.
+   * Stays pending while W stores cannot be reached.
+   */
+  async allStored(): Promise<Receipt> {
+    this.sealAll()
+    await this.outbox.drained()
+    return { level: this.level, stores: this.lastStored }
+  }
+
+  get pendingSamples(): number {
+    return this.outbox.pendingSamples
+  }
+
+  get pendingFrames(): number {
+    return this.outbox.pendingFrames
+  }
+
+  get outboxBytes(): number {
+    return this.outbox.memoryBytes
+  }
+
+  /** Stores and how they are doing, for status and metrics. */
+  get queues(): Sender['stores'] {
+    return () => this.sender.stores()
+  }
+
+  /** Why nothing can be acknowledged now; undefined when W stores are within reach. */
+  trouble(): string | undefined {
+    const { writeQuorum } = this.options.mesh
+    const reachable = this.sender.stores().filter(({ peer }) => peer !== undefined).length
+    if (reachable >= writeQuorum) return undefined
+    return `${reachable} of the ${writeQuorum} stores that must hold a frame can be reached`
+  }
+
+  /** Whether this publisher wants a link to that peer: owners of its shards, their stand-ins, live subscribers. */
+  wants(peer: PeerInfo): boolean {
+    if (peer.roles.some((role) => role !== 'storage')) return true
+    if (peer.storeId === undefined) return false
+    const { mesh, membership } = this.options
+    const stores = membership.stores().map(({ storeId }) => storeId)
+    if (stores.length <= mesh.replicas + 1) return true
+    const shards = new Set([...this.lanes.values()].map(({ shard }) => shard))
+    for (const shard of shards) {
+      const near = rankStores(shard, stores).slice(0, mesh.replicas + 1)
+      if (near.includes(peer.storeId)) return true
+    }
+    return false
+  }
+
+  /** The stores are not what they were. */
+  membershipChanged(): void {
+    this.sender.refresh()
+  }
+
+  /**
+   * Seals what is open, closes the epoch's lanes unless told not to, and waits up to `drainMs` for
+   * the rest to be stored. Returns how many samples were not: with a disk outbox they are sent by
+   * the next life, otherwise they are gone.
+   */
+  async close(options: { drainMs?: number; end?: boolean } = {}): Promise<number> {
+    if (this.closed) return this.pendingSamples
+    for (const source of this.offline.keys()) this.setOnline(source, true)
+    this.sealAll()
+    this.closed = true
+    if (options.end ?? true) for (const { lane } of this.seriesByName.values()) this.end(lane)
+    this.endTurn()
+    await withTimeout(this.outbox.drained(), options.drainMs ?? 8000, this.options.clock)
+    this.retryTimer?.cancel()
+    this.lingering?.cancel()
+    await this.outbox.log?.close()
+    return this.pendingSamples
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  private seriesHost(): SeriesHost {
+    const { outbox, counters, options } = this
+    return {
+      frameBytes: options.frameBytes ?? FRAME_BYTES_DEFAULT,
+      hasRoom: (bytes) => {
+        if (this.closed) throw new MeshError('MESH_PUBLISHER_CLOSED', 'publisher is closed')
+        return outbox.hasRoom(bytes)
+      },
+      dropOldest: (stream, bytes) => this.dropOldest(stream, bytes),
+      accept: ({ stream, source }, sample, bytes) => {
+        const ordinal = outbox.log?.appendSample(stream, source, sample)
+        outbox.sampleOpened(bytes)
+        counters.samplesPublished += 1
+        return ordinal
+      },
+      schedule: (series) => this.schedule(series),
+      seal: (series) => this.seal(series),
+      dropped: (lane, reason, samples) => {
+        if (reason !== 'refused') this.skipping.add(lane)
+        if (reason === 'refused') counters.samplesRefused += samples
+        else if (reason === 'oldest') counters.samplesDroppedOldest += samples
+        else counters.samplesDroppedNewest += samples
+      },
+    }
+  }
+
+  /** Sees that the series is sealed at the end of this turn, or when the transport has caught up. */
+  private schedule(series: Series): void {
+    series.openedAtMs = this.options.clock.monotonicMs()
+    this.openSeries.add(series)
+    if (this.turnEnds) return
+    const { transport } = this.options
+    const lingerMs = this.options.lingerMs ?? LINGER_MS_DEFAULT
+    const offline = isPeerTransport(transport) && transport.linked().size === 0
+    if (!offline && (lingerMs === 0 || transport.queuedBytes() === 0)) {
+      this.turnEnds = true
+      queueMicrotask(() => this.sealAll())
+      return
+    }
+    this.linger(offline ? OFFLINE_LINGER_MS : lingerMs)
+    if (offline || this.waitsForTransport) return
+    this.waitsForTransport = true
+    void transport.flush().then(
+      () => this.transportCaughtUp(),
+      () => this.transportCaughtUp(),
+    )
+  }
+
+  private transportCaughtUp(): void {
+    this.waitsForTransport = false
+    this.sealAll()
+  }
+
+  private linger(lingerMs: number): void {
+    this.lingering ??= this.options.clock.startTimer(lingerMs, () => {
+      this.lingering = undefined
+      this.sealAll()
+    })
+  }
+
+  private sealAll(): void {
+    for (const series of this.openSeries) this.seal(series)
+    this.endTurn()
+  }
+
+  /** Makes a frame of what a series holds and gives it its name. */
+  private seal(series: Series): void {
+    if (series.open.length === 0) return
+    this.openSeries.delete(series)
+    const { samples, ordinals, bytes, firstUs, lastUs } = series.take()
+    const { lane } = series
+    const schema = series.schema!
+    this.schemas.add(schema)
+    // While nobody can be reached runs of dropped frames keep growing: list them once that ends.
+    if (this.skipping.size > 0 && this.trouble() === undefined) this.sealSkips(lane)
+    const codec = this.codecOf(series.stream)
+    const body = codec.encode(samples, schema)
+    const entry = this.name(
+      lane,
+      {
+        ...{ kind: 'data', codec: codec.name, firstUs, lastUs },
+        ...{ count: samples.length, schemaId: schema.id },
+      },
+      body,
+      ordinals,
+    )
+    this.outbox.samplesSealed(samples.length, bytes)
+    if (this.options.onReceipt !== undefined) {
+      this.receiptTimes.set(
+        entry,
+        samples.map(({ timeUs }) => timeUs),
+      )
+    }
+  }
+
+  private codecOf(stream: string): Codec {
+    const name = this.options.codecOf?.(stream) ?? this.options.codec ?? 'columnar'
+    return name === 'columnar' ? this.columnar : codecFor(name)
+  }
+
+  /** Gives a frame the next sequence of its lane and puts it in the outbox. */
+  private name(
+    lane: OutgoingLane,
+    header: Omit<FrameHeader, 'source' | 'stream' | 'epoch' | 'sequence'>,
+    body: Uint8Array,
+    ordinals: readonly number[] = [],
+  ): Entry {
+    const sequence = lane.nextSequence()
+    const { source, stream, epoch } = lane
+    const bytes = encodeFrame({ ...header, source, stream, epoch, sequence }, body)
+    const position = this.outbox.log?.appendSeal(bytes, ordinals)
+    const { kind, count, schemaId } = header
+    return this.keep(new Entry({ lane, sequence, kind, schemaId, count, bytes, position }))
+  }
+
+  private keep(entry: Entry): Entry {
+    entry.lane.pending.push(entry)
+    this.outbox.add(entry)
+    this.sealed.push(entry)
+    if (!this.turnEnds) {
+      this.turnEnds = true
+      queueMicrotask(() => this.sealAll())
+    }
+    return entry
+  }
+
+  private endTurn(): void {
+    this.turnEnds = false
+    if (this.sealed.length === 0) return
+    const sealed = this.sealed
+    this.sealed = []
+    if (this.offline.size === 0) this.sender.send(sealed)
+    else this.sender.send(sealed.filter((entry) => !this.holdBack(entry)))
+  }
+
+  private holdBack(entry: Entry): boolean {
+    const held = this.offline.get(entry.lane.source)
+    held?.push(entry)
+    return held !== undefined
+  }
+
+  private stored(entry: Entry): void {
+    const { counters, options } = this
+    this.lastStored = entry.heldBy
+    if (entry.kind === 'data') {
+      counters.framesStored += 1
+      counters.samplesStored += entry.count
+      if (options.onReceipt !== undefined) {
+        const { source, stream, epoch } = entry.lane
+        const timesUs = this.receiptTimes.get(entry) ?? []
+        this.receiptTimes.delete(entry)
+        options.onReceipt({
+          ...{ source, stream, epoch, sequence: entry.sequence, count: entry.count },
+          ...{ timesUs, level: this.level, stores: entry.heldBy },
+        })
+      }
+    }
+    this.outbox.finish(entry, 'done')
+  }
+
+  private dropOldest(stream: string, bytes: number): boolean {
+    while (!this.outbox.hasRoom(bytes)) {
+      const entry = this.outbox.oldest(stream)
+      if (entry === undefined) return false
+      entry.lane.skip(entry.sequence, entry.count)
+      this.host.dropped(entry.lane, 'oldest', entry.count)
+      this.receiptTimes.delete(entry)
+      this.outbox.finish(entry, 'dropped')
+    }
+    return true
+  }
+
+  /** Tells readers which sequences of this lane were dropped. */
+  private sealSkips(lane: OutgoingLane): void {
+    this.skipping.delete(lane)
+    if (lane.skips.length === 0 || lane.ended) return
+    const runs = lane.skips.map(({ from, to, samples }) => [from, to, samples])
+    const count = lane.skips.reduce((sum, { samples }) => sum + samples, 0)
+    lane.skips = []
+    const nowUs = this.options.clock.nowUs()
+    this.name(
+      lane,
+      {
+        ...{ kind: 'skip', codec: 'json', firstUs: nowUs, lastUs: nowUs },
+        ...{ count: Math.min(count, 65_536), schemaId: NO_SCHEMA },
+      },
+      Buffer.from(JSON.stringify({ runs })),
+    )
+  }
+
+  /** Closes a lane: nothing follows. A lane that never had a frame needs no end. */
+  private end(lane: OutgoingLane): void {
+    this.sealSkips(lane)
+    if (lane.ended || lane.lastSequence === 0) return
+    lane.ended = true
+    const header = { codec: 'none', firstUs: 0, lastUs: 0, count: 0, schemaId: NO_SCHEMA } as const
+    this.name(lane, { kind: 'end', ...header }, Buffer.alloc(0))
+  }
+
+  /** A store holds other bytes under this name: the frame gets a name in a new epoch. */
+  private rename(entry: Entry): void {
+    this.counters.conflicts += 1
+    const { lane: old, kind } = entry
+    const series = this.seriesByName.get(`${old.stream}\n${old.source}`)
+    if (kind === 'data') {
+      const { clock, random } = this.options
+      const frame = openFrame(this.outbox.bytesOf(entry))
+      let lane = series?.lane
+      if (lane === undefined || lane === old) {
+        lane = this.addLane(old.source, old.stream, newEpoch(clock.nowUs(), random))
+        if (series !== undefined) series.lane = lane
+      }
+      const renamed = this.name(lane, frame, frame.body)
+      const timesUs = this.receiptTimes.get(entry)
+      if (timesUs !== undefined) this.receiptTimes.set(renamed, timesUs)
+    }
+    this.receiptTimes.delete(entry)
+    this.outbox.finish(entry, 'dropped')
+    this.endTurn()
+  }
+
+  private addLane(source: string, stream: string, epoch: Epoch, lastSequence = 0): OutgoingLane {
+    const lane = new OutgoingLane(source, stream, epoch, lastSequence)
+    this.lanes.set(lane.key, lane)
+    return lane
+  }
+
+  /** Takes up what an earlier life left: its frames under their old names, its samples under new ones. */
+  private recover(): void {
+    const recovered = this.outbox.log?.recovered
+    if (recovered === undefined) return
+    for (const { source, stream, epoch, lastSequence } of recovered.lanes) {
+      this.addLane(source, stream, epoch, lastSequence)
+    }
+    for (const { position, frame } of recovered.frames) {
+      const { source, stream, epoch, sequence, kind, count, schemaId, bytes } = frame
+      const lane = this.lanes.get(laneKey(source, stream, epoch))!
+      this.keep(new Entry({ lane, sequence, kind, schemaId, count, bytes, position }))
+      this.needSchema(schemaId)
+    }
+    for (const { source, stream, epoch, ended } of recovered.lanes) {
+      if (!ended) this.end(this.lanes.get(laneKey(source, stream, epoch))!)
+    }
+    for (const { stream, source, sample, ordinal } of recovered.samples) {
+      this.series(stream, source).adopt(sample, ordinal)
+    }
+    this.sealAll()
+  }
+
+  private needSchema(id: SchemaId): void {
+    const schema = this.outbox.log?.schema(id)
+    if (schema !== undefined) this.schemas.add(schema)
+  }
+
+  private retry(): void {
+    this.sender.tick()
+    if (this.skipping.size > 0 && this.trouble() === undefined) {
+      for (const lane of this.skipping) this.sealSkips(lane)
+    }
+    this.retryTimer = this.options.clock.startTimer(RETRY_CHECK_MS, () => this.retry())
+  }
+}
+
+async function withTimeout(promise: Promise<void>, ms: number, clock: Clock): Promise<void> {
+  let timer: Timer | undefined
+  const timeout = new Promise<void>((resolve) => {
+    timer = clock.startTimer(ms, resolve)
+  })
+  await Promise.race([promise, timeout])
+  timer?.cancel()
+}

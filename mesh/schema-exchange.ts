@@ -1,0 +1,118 @@
+// How schemas get to those who need them: a publisher sends one ahead of the first frame that names
+// it, to each store and to live subscribers; whoever still meets an unknown id asks the sender of the
+// frame, who answers. Everybody who runs one of these answers for the schemas it knows.
+import type { Clock } from './clock.ts'
+import { readFrame, NO_SCHEMA } from './frame.ts'
+import type { MeshIdentity } from './membership.ts'
+import { encodeMessage, readMessage } from './message.ts'
+import type { PeerId, SchemaId } from './names.ts'
+import { schemaFrame, schemaFromFrame, type Schema } from './schema.ts'
+import { SCHEMA_ASK_TOPIC, schemaTopic } from './topic.ts'
+import type { Message, SubscriptionScope, Transport } from './transport.ts'
+
+/** How long an unanswered question is not repeated. */
+const ASK_AGAIN_MS = 500
+
+export interface SchemaExchangeOptions {
+  readonly mesh: MeshIdentity
+  readonly transport: Transport
+  readonly clock: Clock
+  /** Whether schemas published for everybody are wanted, or only those sent to this process. */
+  readonly scope: SubscriptionScope
+  /** Called with each schema that arrives and was not known; frames that follow wait for the promise. */
+  readonly onSchema?: (schema: Schema) => void | Promise<void>
+  /** Where else a schema may be known, e.g. a store's disk. */
+  readonly lookup?: (id: SchemaId) => Schema | undefined
+}
+
+export class SchemaExchange {
+  rejected = 0
+  private readonly options: SchemaExchangeOptions
+  private readonly known = new Map<SchemaId, Schema>()
+  private readonly sentTo = new Map<PeerId, Set<SchemaId>>()
+  private readonly published = new Set<SchemaId>()
+  private readonly askedAtMs = new Map<SchemaId, number>()
+
+  constructor(options: SchemaExchangeOptions) {
+    this.options = options
+  }
+
+  async start(): Promise<void> {
+    const { transport, scope } = this.options
+    await transport.subscribe('s/>', (batch) => this.receive(batch), scope)
+  }
+
+  add(schema: Schema): void {
+    this.known.set(schema.id, schema)
+  }
+
+  get(id: SchemaId): Schema | undefined {
+    return this.known.get(id) ?? this.options.lookup?.(id)
+  }
+
+  /** Sends the schema to a peer, once. */
+  sendTo(peer: PeerId, id: SchemaId): void {
+    let sent = this.sentTo.get(peer)
+    if (sent === undefined) this.sentTo.set(peer, (sent = new Set()))
+    if (id === NO_SCHEMA || sent.has(id)) return
+    sent.add(id)
+    this.send(id, peer)
+  }
+
+  /** Publishes the schema for live subscribers, once; those who join later ask. */
+  publishLive(id: SchemaId): void {
+    if (id === NO_SCHEMA || this.published.has(id)) return
+    this.published.add(id)
+    this.send(id)
+  }
+
+  /** Asks `from`, the sender of a frame with an unknown schema; on a broker, everybody. */
+  ask(id: SchemaId, from: PeerId | undefined): void {
+    const now = this.options.clock.monotonicMs()
+    if (now - (this.askedAtMs.get(id) ?? -ASK_AGAIN_MS) < ASK_AGAIN_MS) return
+    this.askedAtMs.set(id, now)
+    this.options.transport.publish(SCHEMA_ASK_TOPIC, Buffer.from(id), from)
+  }
+
+  private send(id: SchemaId, to?: PeerId): void {
+    const { mesh, transport } = this.options
+    const schema = this.get(id)
+    if (schema === undefined) return
+    const message = encodeMessage(mesh.id, transport.peerId, [schemaFrame(schema)])
+    transport.publish(schemaTopic(id), message, to)
+  }
+
+  private async receive(batch: readonly Message[]): Promise<void> {
+    for (const { topic, bytes, from } of batch) {
+      if (topic === SCHEMA_ASK_TOPIC) this.send(bytes.toString('latin1') as SchemaId, from)
+      else await this.take(bytes)
+    }
+  }
+
+  private async take(bytes: Buffer): Promise<void> {
+    const message = readMessage(bytes, this.options.mesh.id)
+    if (typeof message === 'string') {
+      this.rejected += 1
+      return
+    }
+    for (const frameBytes of message.frames) {
+      const schema = schemaOf(frameBytes)
+      if (schema === undefined) this.rejected += 1
+      else if (this.get(schema.id) === undefined) {
+        await this.options.onSchema?.(schema)
+        this.known.set(schema.id, schema)
+      }
+    }
+  }
+}
+
+function schemaOf(bytes: Buffer): Schema | undefined {
+  const frame = readFrame(Buffer.from(bytes))
+  if (typeof frame === 'string' || frame.kind !== 'schema') return undefined
+  try {
+    return schemaFromFrame(frame)
+  } catch {
+    // The sender's mistake, or garbage: counted by the caller.
+    return undefined
+  }
+}

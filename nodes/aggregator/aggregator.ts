@@ -1,0 +1,112 @@
+// The aggregator: reads live streams, runs the operators declared in the configuration, and publishes
+// what they find as streams of their own, so that queries see them like any other.
+//
+//   live frames ──► operators (windows, thresholds) ──► results ──► publisher
+import {
+  compileSchema,
+  type Clock,
+  type JsonSchema,
+  type LiveFrame,
+  type Publisher,
+  type Session,
+  type Subscriber,
+  type Timer,
+} from '../../mesh/index.ts'
+import type { Config } from '../config/config.ts'
+import { openPublisher } from '../publishing.ts'
+import type { Operator, Result } from './operator.ts'
+import { thresholdSchema, windowSchema } from './output-schemas.ts'
+import { Thresholds } from './thresholds.ts'
+import { TumblingWindows } from './windows.ts'
+
+const ADVANCE_MS = 1000
+
+export interface AggregatorOptions {
+  readonly session: Session
+  readonly config: Config
+  readonly clock: Clock
+  readonly outboxName: string
+}
+
+export class AggregatorNode {
+  results = 0
+  refused = 0
+  private readonly options: AggregatorOptions
+  private readonly operators: readonly Operator[]
+  private publisher: Publisher | undefined
+  private subscriber: Subscriber | undefined
+  private timer: Timer | undefined
+
+  constructor(options: AggregatorOptions) {
+    this.options = options
+    const { windows, thresholds } = options.config.aggregator
+    this.operators = [
+      ...windows.map((definition) => new TumblingWindows(definition)),
+      ...thresholds.map((definition) => new Thresholds(definition)),
+    ]
+  }
+
+  get subscribed(): Subscriber | undefined {
+    return this.subscriber
+  }
+
+  async start(): Promise<void> {
+    const { session, config, outboxName } = this.options
+    this.publisher = await openPublisher(session, config, {
+      ...{ outboxName, schemas: this.outputSchemas() },
+    })
+    const streams = [...new Set(this.operators.map(({ stream }) => stream))]
+    if (streams.length === 0) return
+    this.subscriber = await session.subscriber({
+      streams,
+      onFrames: (frames) => this.process(frames),
+    })
+    this.advance()
+  }
+
+  /** Emits what is still open and waits until it is stored. Returns the samples that were not. */
+  async close(drainMs: number): Promise<number> {
+    this.timer?.cancel()
+    await this.subscriber?.close()
+    for (const operator of this.operators) this.publish(operator, operator.drain())
+    return (await this.publisher?.close({ drainMs })) ?? 0
+  }
+
+  private process(frames: readonly LiveFrame[]): void {
+    const nowUs = this.options.clock.nowUs()
+    for (const { stream, source, samples } of frames) {
+      for (const operator of this.operators) {
+        if (operator.stream !== stream) continue
+        for (const sample of samples) this.publish(operator, operator.add(source, sample, nowUs))
+      }
+    }
+  }
+
+  private advance(): void {
+    const { clock } = this.options
+    for (const operator of this.operators) this.publish(operator, operator.advance(clock.nowUs()))
+    this.timer = clock.startTimer(ADVANCE_MS, () => this.advance())
+  }
+
+  private publish({ output }: Operator, results: readonly Result[]): void {
+    for (const { source, timeUs, fields } of results) {
+      if (this.publisher!.publish(output, source, { timeUs, fields })) this.results += 1
+      else this.refused += 1
+    }
+  }
+
+  /** Units carry over from inputs whose schema the configuration gives. */
+  private outputSchemas(): Record<string, JsonSchema> {
+    const { aggregator, publisher } = this.options.config
+    const inputOf = (stream: string): JsonSchema | undefined => publisher.streams[stream]?.schema
+    const schemas: Record<string, JsonSchema> = {}
+    for (const window of aggregator.windows) {
+      schemas[window.output] = windowSchema(window, inputOf(window.stream))
+    }
+    for (const threshold of aggregator.thresholds) {
+      schemas[threshold.output] = thresholdSchema(threshold, inputOf(threshold.stream))
+    }
+    for (const json of Object.values(schemas)) compileSchema(json)
+    return schemas
+  }
+}

@@ -1,0 +1,57 @@
+// Asking from outside: joins without a role, waits until one storage peer is known, and hands out an
+// asker that reaches all of them.
+import { setTimeout as delay } from 'node:timers/promises'
+import { systemClock, type Session } from '../mesh/index.ts'
+import { Asker, connectPeer, StorageError, type StoreView } from '../storage/index.ts'
+import type { Config } from './config/config.ts'
+import { openSession, type NodeSessionOptions } from './session.ts'
+
+const FIRST_PEER_MS = 5_000
+const LOOK_MS = 10
+
+export interface Asking extends AsyncDisposable {
+  readonly session: Session
+  readonly asker: Asker
+}
+
+/** @throws StorageError QUERY_NO_PEER when no storage peer answers within 5 s. */
+export async function openAsking(config: Config, options: NodeSessionOptions = {}): Promise<Asking> {
+  const session = await openSession(config, options)
+  try {
+    await someStore(session, config)
+  } catch (error) {
+    await session.close()
+    throw error
+  }
+  const asker = new Asker({
+    stores: () => storeView(session),
+    clock: systemClock,
+    connect: connectPeer,
+  })
+  return { session, asker, [Symbol.asyncDispose]: () => session.close() }
+}
+
+/** The stores as an asker wants them. */
+export function storeView({ membership, mesh }: Session): StoreView {
+  const table = membership.members()
+  const members = [...table].map(([storeId, state]) => ({
+    ...{ storeId, state },
+    http: membership.storeView(storeId).http,
+  }))
+  return { members, writeQuorum: mesh.writeQuorum }
+}
+
+async function someStore({ membership }: Session, config: Config): Promise<void> {
+  const deadline = systemClock.monotonicMs() + FIRST_PEER_MS
+  while (!membership.stores().some(({ http }) => http !== undefined)) {
+    if (systemClock.monotonicMs() > deadline) {
+      throw new StorageError(
+        'QUERY_NO_PEER',
+        `no storage peer answered at ${config.seeds.join(', ')} within ${FIRST_PEER_MS / 1000} s: ` +
+          'is the mesh running (npm start), and does --seed or --data name it?',
+        { retryable: true, details: { seeds: config.seeds } },
+      )
+    }
+    await delay(LOOK_MS)
+  }
+}

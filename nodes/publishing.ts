@@ -1,0 +1,56 @@
+// A publisher as the configuration describes it: schemas, outbox, codecs.
+import { join } from 'node:path'
+import {
+  compileSchema,
+  OutboxLog,
+  systemClock,
+  type Epoch,
+  type FrameReceipt,
+  type JsonSchema,
+  type Publisher,
+  type Schema,
+  type Session,
+} from '../mesh/index.ts'
+import type { Config } from './config/config.ts'
+
+export interface PublishingOptions {
+  /** Names the outbox directory under the data path: one per process that publishes. */
+  readonly outboxName: string
+  /** Schemas that the program itself declares; the configuration's come first. */
+  readonly schemas?: Readonly<Record<string, JsonSchema>>
+  readonly epoch?: Epoch
+  readonly onReceipt?: (receipt: FrameReceipt) => void
+}
+
+/** @throws MeshError MESH_SCHEMA_INVALID, MESH_OUTBOX_IN_USE, MESH_OUTBOX_DAMAGED, MESH_MISMATCH. */
+export async function openPublisher(
+  session: Session,
+  config: Config,
+  options: PublishingOptions,
+): Promise<Publisher> {
+  const { publisher, dataPath } = config
+  const { outboxName, schemas: declared = {}, epoch, onReceipt } = options
+  const schemas = new Map<string, Schema>()
+  for (const [stream, json] of Object.entries(declared)) schemas.set(stream, compileSchema(json))
+  for (const [stream, { schema }] of Object.entries(publisher.streams)) {
+    if (schema !== undefined) schemas.set(stream, compileSchema(schema))
+  }
+  const { memoryBytes, diskBytes, syncMs, whenFull } = publisher.outbox
+  const outboxLog =
+    diskBytes === undefined
+      ? undefined
+      : await OutboxLog.open({
+          ...{ directory: join(dataPath, 'outbox', outboxName), meshId: session.mesh.id },
+          ...{ clock: systemClock, syncMs },
+        })
+  return session.publisher({
+    ...{ schemas, lingerMs: publisher.lingerMs, frameBytes: publisher.frameBytes },
+    ...{ codec: publisher.codec, compress: publisher.compress, outboxMemoryBytes: memoryBytes },
+    codecOf: (stream) => publisher.streams[stream]?.codec,
+    whenFull: (stream) => publisher.streams[stream]?.whenFull ?? whenFull,
+    ...(diskBytes !== undefined && { outboxDiskBytes: diskBytes }),
+    ...(outboxLog !== undefined && { outboxLog }),
+    ...(epoch !== undefined && { epoch }),
+    ...(onReceipt !== undefined && { onReceipt }),
+  })
+}

@@ -1,0 +1,64 @@
+// From the configuration to a session in the mesh: the one place where nodes choose a transport.
+import {
+  createTransport,
+  meshIdentity,
+  Session,
+  systemClock,
+  systemRandom,
+  type Announcement,
+  type PeerRole,
+  type SessionOptions,
+} from '../mesh/index.ts'
+import type { Config } from './config/config.ts'
+import { NodeError } from './errors.ts'
+
+export interface NodeSessionOptions extends Pick<
+  SessionOptions,
+  'http' | 'store' | 'onAnnouncement' | 'onChange'
+> {
+  /** What this process is to others. With none it only dials and is not announced. */
+  readonly roles?: readonly PeerRole[]
+  /** Something that people should know and that ends nothing. */
+  readonly onWarning?: (message: string) => void
+}
+
+/** @throws MeshError MESH_ADDRESS_IN_USE, MESH_ADDRESS_INVALID; NodeError NODE_START_FAILED. */
+export async function openSession(config: Config, options: NodeSessionOptions): Promise<Session> {
+  const { name, replicas, writeQuorum } = config.mesh
+  const { roles = [], onWarning, ...hooks } = options
+  const mesh = meshIdentity(name, replicas, writeQuorum)
+  const { transport } = config
+  if (transport.name !== 'zeromq') {
+    throw new NodeError(
+      'NODE_START_FAILED',
+      `transport ${transport.name} cannot run between processes in this version; use zeromq`,
+      { details: { transport: transport.name } },
+    )
+  }
+  const session = new Session({
+    mesh,
+    transport: await createTransport({
+      ...{ name: 'zeromq', meshId: mesh.id, clock: systemClock, random: systemRandom },
+      ...(roles.length > 0 && { bind: transport.bind }),
+    }),
+    ...{ clock: systemClock, random: systemRandom, seeds: config.seeds, roles },
+    ...hooks,
+    onMismatch: (announcement) => onWarning?.(mismatchMessage(announcement, config)),
+  })
+  try {
+    await session.open()
+  } catch (error) {
+    await session.close()
+    throw error
+  }
+  return session
+}
+
+function mismatchMessage(other: Announcement, { mesh }: Config): string {
+  return (
+    `peer ${other.self.id} at ${other.self.endpoint ?? 'an unknown address'} is of another mesh: ` +
+    `${other.meshName} with replicas ${other.replicas}, writeQuorum ${other.writeQuorum}; this one is ` +
+    `${mesh.name} with ${mesh.replicas}, ${mesh.writeQuorum}. It is not talked to: give both the same ` +
+    `mesh: settings, or this process other seeds`
+  )
+}

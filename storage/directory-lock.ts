@@ -1,0 +1,29 @@
+// One process at a time in a directory. The lock is LevelDB's own: fcntl on a file, which the kernel
+// drops however its owner ends, so a kill -9 leaves nothing to clean up; within one process LevelDB
+// keeps a list of its own.
+import { ClassicLevel } from 'classic-level'
+import { StorageError } from './errors.ts'
+import { isErrorCode } from './level/disk.ts'
+
+export interface DirectoryLock {
+  release(): Promise<void>
+}
+
+/**
+ * Takes the lock `directory` (made when missing), held until released or the process ends.
+ * @throws StorageError STORE_IN_USE when another process, or another part of this one, has it.
+ */
+export async function lockDirectory(directory: string): Promise<DirectoryLock> {
+  const database = new ClassicLevel(directory)
+  try {
+    await database.open()
+  } catch (error) {
+    if (!isErrorCode((error as Error).cause, 'LEVEL_LOCKED')) throw error
+    throw new StorageError(
+      'STORE_IN_USE',
+      `${directory} is locked: another process uses this store. Stop it, or choose another directory`,
+      { cause: error, details: { directory } },
+    )
+  }
+  return { release: () => database.close() }
+}

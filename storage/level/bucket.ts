@@ -1,0 +1,344 @@
+// One bucket of ingest time: a directory of segment files and the index over them.
+//
+//   <bucketStartMs>/000001.seg  000002.seg  …  index/
+//
+//   cold ──first append──► warm ──append──► … segment full: its entries go to the index …
+//     ▲                                                      │
+//     └──── cool: last segment to the index, lane summaries ◄┘
+//
+// Warm: what the bucket holds of each lane is in memory, and the newest segments' entries too. Cold:
+// all of it is in the index. A bucket whose index does not sum up exactly the segments that are
+// there is rebuilt from them when opened (recovery.ts).
+import path from 'node:path'
+import type { LaneKey } from '../../mesh/index.ts'
+import type { StoredFrame } from '../frame-store.ts'
+import { isErrorCode, makeDirectory, readFully, syncDirectory } from './disk.ts'
+import type { FrameTable } from './frame-table.ts'
+import type { HandlePool } from './handle-pool.ts'
+import type { BucketLane, FrameFilter } from './lane-state.ts'
+import { readRecord, RECORD_HEADER_BYTES, scanSegment, type SegmentRecord } from './record.ts'
+import { loadBucket, recoverSegment, type LoadedBucket } from './recovery.ts'
+import {
+  dropBucketSummary,
+  getBucketLane,
+  getLane,
+  putBucket,
+  putDamage,
+  putSegment,
+  type IndexDatabase,
+} from './segment-index.ts'
+import { MemorySegment, segmentName, type SegmentSummary } from './segment.ts'
+
+export interface BucketOptions {
+  readonly directory: string
+  readonly startMs: number
+  /** A segment takes no further batch beyond either bound. */
+  readonly segmentBytesMax: number
+  readonly segmentFramesMax: number
+  readonly sync: boolean
+  readonly files: HandlePool<number>
+  readonly indexes: HandlePool<IndexDatabase>
+}
+
+/** Where one frame stands, and what the index says of it. */
+export interface Location {
+  readonly bucket: Bucket
+  readonly segment: number
+  readonly offset: number
+  readonly bytes: number
+  readonly crc: number
+  readonly sequence: number
+  readonly firstUs: number
+  readonly count: number
+}
+
+export interface Search extends FrameFilter {
+  readonly dataOnly?: boolean
+  readonly sequences?: ReadonlySet<number>
+}
+
+/** Segments whose index records are read at once. */
+const SEGMENTS_PER_READ = 16
+/** Segments that may wait for their index before an append waits too: 64 MiB of file each. */
+const WAITING_MAX = 3
+
+export class Bucket {
+  readonly startMs: number
+  readonly directory: string
+  /** Segments the index knows, by number. */
+  readonly segments = new Map<number, SegmentSummary>()
+  /** What the bucket holds of each lane, while warm. */
+  lanes: Map<LaneKey, BucketLane> | undefined
+  private readonly options: BucketOptions
+  /** Segments the index does not know yet, oldest first; the last may be the one being written. */
+  private readonly waiting: MemorySegment[] = []
+  private active: MemorySegment | undefined
+  private readonly damage = new Set<string>()
+  private lastNumber = 0
+  private indexing: Promise<void> = Promise.resolve()
+  private indexFailure: unknown
+  /** What has been rebuilt once in this life is not rebuilt again at the next miss. */
+  private readonly rebuilt = new Set<number | 'summaries'>()
+
+  constructor(options: BucketOptions) {
+    this.options = options
+    this.startMs = options.startMs
+    this.directory = options.directory
+  }
+
+  /** Reads what the bucket holds, rebuilding the index where it does not add up. It is cold then. */
+  async load(): Promise<LoadedBucket> {
+    const loaded = await this.index((db) => loadBucket(db, this.directory, this.startMs))
+    this.segments.clear()
+    for (const [number, summary] of loaded.segments) this.segments.set(number, summary)
+    for (const { segment, offset } of loaded.damage) this.damage.add(`${segment}:${offset}`)
+    this.lastNumber = loaded.lastNumber
+    return loaded
+  }
+
+  /** Makes the directory of a bucket that is not on disk yet. */
+  async create(): Promise<void> {
+    await makeDirectory(this.directory)
+    this.lanes = new Map()
+  }
+
+  /** Reads the lane summaries back in, so that frames can be added. */
+  async warm(): Promise<void> {
+    this.lanes ??= (await this.load()).lanes
+  }
+
+  /** Appends and syncs a batch; it counts once `takeBatch` has been called. */
+  async write(frames: readonly StoredFrame[]): Promise<void> {
+    const { segmentBytesMax, segmentFramesMax, sync } = this.options
+    if (this.indexFailure !== undefined) throw this.indexFailure
+    const { active } = this
+    if (active !== undefined) {
+      if (active.bytes >= segmentBytesMax || active.table.length >= segmentFramesMax) this.finish()
+    }
+    if (this.waiting.length > WAITING_MAX) await this.settled()
+    this.active ??= await this.startSegment()
+    await this.active.write(frames, sync)
+  }
+
+  /** The segment that the batch just written went to. */
+  get writing(): MemorySegment {
+    return this.active!
+  }
+
+  /** Frames of a lane that pass, newest segment first; a name may occur twice after damage. */
+  async find(key: LaneKey, search: Search, wanted = Infinity): Promise<Location[]> {
+    const found: Location[] = []
+    for (const segment of this.waiting.toReversed()) {
+      for (const index of segment.entriesOf(key)) {
+        this.collect(found, segment.number, segment.table, index, search)
+      }
+    }
+    const candidates = found.length < wanted ? await this.candidates(key, search) : []
+    for (let i = 0; i < candidates.length && found.length < wanted; i += SEGMENTS_PER_READ) {
+      const numbers = candidates.slice(i, i + SEGMENTS_PER_READ)
+      for (const [j, tables] of (await this.tablesOf(key, numbers)).entries()) {
+        for (const table of tables.toReversed()) {
+          for (let index = table.length - 1; index >= 0; index--) {
+            this.collect(found, numbers[j]!, table, index, search)
+          }
+        }
+      }
+    }
+    return found
+  }
+
+  /** Reads and checks one record; a string says why it is damaged. */
+  async read({ segment, offset, bytes }: Location): Promise<SegmentRecord | string> {
+    const buffer = Buffer.allocUnsafe(RECORD_HEADER_BYTES + bytes)
+    try {
+      return await this.options.files.use(this.fileOf(segment), async (fd) => {
+        const got = await readFully(fd, buffer, buffer.length, offset)
+        return got < buffer.length ? 'short' : readRecord(buffer, offset)
+      })
+    } catch (error) {
+      // Anything else (too many open files, no memory) says nothing about the frame.
+      if (!isErrorCode(error, 'ENOENT', 'EIO')) throw error
+      return (error as Error).message
+    }
+  }
+
+  /** Remembers, over restarts too, that nothing readable stands there. */
+  async noteDamage(
+    key: LaneKey,
+    { segment, offset, sequence }: Location,
+    reason: string,
+  ): Promise<void> {
+    this.damage.add(`${segment}:${offset}`)
+    const note = { segment, offset, lane: key, sequence, reason }
+    await this.index(async (db) => {
+      await putDamage(db, note)
+      // The summaries count the frame in; opening again goes through the segments' records.
+      if (this.lanes === undefined) await dropBucketSummary(db)
+    })
+  }
+
+  /**
+   * Writes everything to the index and lets go of the memory. Not while anything is appended.
+   * Returns what the bucket holds.
+   */
+  async cool(): Promise<Map<LaneKey, BucketLane>> {
+    const lanes = this.lanes ?? new Map<LaneKey, BucketLane>()
+    this.finish()
+    await this.settled()
+    const segments = [...this.segments].map(([number, { bytes }]) => [number, bytes] as const)
+    await this.index((db) => putBucket(db, lanes, segments))
+    this.lanes = undefined
+    return lanes
+  }
+
+  /**
+   * After a failed write: cuts off what was not acknowledged, and reads all segments without an index
+   * again. Returns the names that are not there any more.
+   * @throws the system's error when the disk still refuses.
+   */
+  async recheck(): Promise<{ lane: LaneKey; location: Location }[]> {
+    await this.settled().catch(() => undefined)
+    this.indexFailure = undefined
+    await this.options.indexes.close(this.indexDirectory)
+    this.active?.cutToSynced()
+    const unindexed = this.waiting.slice()
+    this.finish()
+    const lost: { lane: LaneKey; location: Location }[] = []
+    for (const segment of unindexed) {
+      const present = new Set<number>()
+      if (segment.table.length === 0) continue
+      await this.options.files.use(this.fileOf(segment.number), (fd) =>
+        scanSegment(fd, ({ offset }) => present.add(offset)),
+      )
+      for (const { key } of segment.lanes) {
+        for (const index of segment.entriesOf(key)) {
+          if (present.has(segment.table.offset(index))) continue
+          lost.push({ lane: key, location: this.locate(segment.number, segment.table, index) })
+        }
+      }
+    }
+    await this.settled()
+    return lost
+  }
+
+  /** Resolves when every finished segment is in the index. @throws when the index could not take one. */
+  async settled(): Promise<void> {
+    await this.indexing
+    if (this.indexFailure !== undefined) throw this.indexFailure
+  }
+
+  /** Ends the segment being written, if any; its entries go to the index behind the scenes. */
+  finish(): void {
+    this.active?.finish()
+    // A segment whose first batch failed has no frames: opening the store removes its file.
+    if (this.active?.table.length === 0) this.waiting.pop()
+    this.active = undefined
+    this.indexing = this.indexing
+      .then(() => this.indexWaiting())
+      .catch((error: unknown) => {
+        this.indexFailure ??= error
+      })
+  }
+
+  private async indexWaiting(): Promise<void> {
+    for (;;) {
+      const [segment] = this.waiting
+      if (segment === undefined || segment === this.active) return
+      await this.index((db) => putSegment(db, segment))
+      this.segments.set(segment.number, segment.summary())
+      this.waiting.shift()
+    }
+  }
+
+  private async startSegment(): Promise<MemorySegment> {
+    this.lastNumber += 1
+    const segment = MemorySegment.create(
+      this.fileOf(this.lastNumber),
+      this.lastNumber,
+      this.startMs,
+    )
+    this.waiting.push(segment)
+    // Before the first frame in it is acknowledged, the file's name must last.
+    if (this.options.sync) await syncDirectory(this.directory)
+    return segment
+  }
+
+  /** Indexed segments, newest first, that hold frames of the lane and may hold some of this time. */
+  private async candidates(key: LaneKey, { fromUs, toUs }: Search): Promise<number[]> {
+    const part = await this.partOf(key)
+    const numbers: number[] = []
+    for (const [from, to] of part?.segments ?? []) {
+      for (let number = from; number <= to; number++) {
+        const summary = this.segments.get(number)
+        if (summary === undefined || summary.firstUs >= toUs || summary.lastUs < fromUs) continue
+        numbers.push(number)
+      }
+    }
+    return numbers.reverse()
+  }
+
+  private async partOf(key: LaneKey): Promise<BucketLane | undefined> {
+    const read = (): Promise<BucketLane | undefined> => this.index((db) => getBucketLane(db, key))
+    const part = this.lanes?.get(key) ?? (await read())
+    if (part !== undefined || this.lanes !== undefined || this.rebuilt.has('summaries')) return part
+    // Only lanes known to be here are looked for: the index has lost its record of this one.
+    this.rebuilt.add('summaries')
+    await this.load()
+    return read()
+  }
+
+  /** The lane's entries of each segment. A segment whose index is damaged is indexed again. */
+  private async tablesOf(key: LaneKey, numbers: readonly number[]): Promise<FrameTable[][]> {
+    return this.index(async (db) => {
+      const found = await getLane(db, numbers, key)
+      for (const [i, number] of numbers.entries()) {
+        if (found[i] !== undefined || this.rebuilt.has(number)) continue
+        this.rebuilt.add(number)
+        await recoverSegment(db, this.fileOf(number), number, this.startMs)
+        ;[found[i]] = await getLane(db, [number], key)
+      }
+      return found.map((tables) => tables ?? [])
+    })
+  }
+
+  private collect(
+    into: Location[],
+    segment: number,
+    table: FrameTable,
+    index: number,
+    search: Search,
+  ): void {
+    const sequence = table.sequence(index)
+    if (sequence < search.fromSequence || sequence > search.toSequence) return
+    if (search.sequences?.has(sequence) === false) return
+    if (table.firstUs(index) >= search.toUs || table.lastUs(index) < search.fromUs) return
+    if (search.dataOnly === true && table.kind(index) !== 'data') return
+    if (this.damage.size > 0 && this.damage.has(`${segment}:${table.offset(index)}`)) return
+    into.push(this.locate(segment, table, index))
+  }
+
+  private locate(segment: number, table: FrameTable, index: number): Location {
+    return {
+      bucket: this,
+      segment,
+      offset: table.offset(index),
+      bytes: table.bytes(index),
+      crc: table.crc(index),
+      sequence: table.sequence(index),
+      firstUs: table.firstUs(index),
+      count: table.kind(index) === 'data' ? table.count(index) : 0,
+    }
+  }
+
+  private index<R>(work: (db: IndexDatabase) => Promise<R>): Promise<R> {
+    return this.options.indexes.use(this.indexDirectory, work)
+  }
+
+  private get indexDirectory(): string {
+    return path.join(this.directory, 'index')
+  }
+
+  private fileOf(segment: number): string {
+    return path.join(this.directory, segmentName(segment))
+  }
+}

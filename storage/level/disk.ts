@@ -1,0 +1,117 @@
+// The few things a store asks of the file system, with what is needed to make them last: a new name
+// in a directory is durable only once the directory is synced. Callback calls on bare descriptors
+// where it is hot: a FileHandle's promises cost several microseconds each.
+import fs from 'node:fs'
+import path from 'node:path'
+import { StorageError } from '../errors.ts'
+
+/** Writes all of `bytes[0, length)` at `position`, then syncs it. Rejects with the bare system error. */
+export function writeAndSync(
+  fd: number,
+  bytes: Buffer,
+  length: number,
+  position: number,
+  sync: boolean,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const finish = (error: Error | null): void => (error === null ? resolve() : reject(error))
+    const write = (from: number): void => {
+      fs.write(fd, bytes, from, length - from, position + from, (error, written) => {
+        // A nearly full disk takes a part of it and only the next call says why.
+        if (error !== null) reject(error)
+        else if (from + written < length) write(from + written)
+        else if (sync) fs.fdatasync(fd, finish)
+        else resolve()
+      })
+    }
+    write(0)
+  })
+}
+
+/** Reads up to `length` bytes at `position`; fewer only at the end of the file. */
+export function readFully(
+  fd: number,
+  into: Buffer,
+  length: number,
+  position: number,
+): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const read = (have: number): void => {
+      fs.read(fd, into, have, length - have, position + have, (error, got) => {
+        if (error !== null) reject(error)
+        else if (got === 0 || have + got === length) resolve(have + got)
+        else read(have + got)
+      })
+    }
+    read(0)
+  })
+}
+
+export function dataSync(fd: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    fs.fdatasync(fd, (error) => (error === null ? resolve() : reject(error)))
+  })
+}
+
+/** Makes the names in a directory last. */
+export async function syncDirectory(directory: string): Promise<void> {
+  const handle = await fs.promises.open(directory, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+/** Makes a directory and its missing parents, each name synced in its parent. */
+export async function makeDirectory(directory: string): Promise<void> {
+  if (fs.existsSync(directory)) return
+  const parent = path.dirname(directory)
+  await makeDirectory(parent)
+  await fs.promises.mkdir(directory, { recursive: true })
+  await syncDirectory(parent)
+}
+
+/** Writes a small file so that after a crash it is there whole, or as it was before. */
+export async function replaceFile(file: string, bytes: string | Uint8Array): Promise<void> {
+  const temporary = `${file}.tmp`
+  const handle = await fs.promises.open(temporary, 'w')
+  try {
+    await handle.writeFile(bytes)
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+  await fs.promises.rename(temporary, file)
+  await syncDirectory(path.dirname(file))
+}
+
+export function isErrorCode(error: unknown, ...codes: string[]): boolean {
+  return error instanceof Error && 'code' in error && codes.includes(String(error.code))
+}
+
+/** STORE_DISK_FULL or STORE_WRITE_FAILED, whichever the cause says; a StorageError stays as it is. */
+export function asWriteError(cause: unknown, what: string): StorageError {
+  if (cause instanceof StorageError) return cause
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  // LevelDB hands on only the text of errno.
+  const isFull = isErrorCode(cause, 'ENOSPC', 'EDQUOT') || /no space left|quota/i.test(reason)
+  return new StorageError(isFull ? 'STORE_DISK_FULL' : 'STORE_WRITE_FAILED', `${what}: ${reason}`, {
+    cause,
+    retryable: true,
+  })
+}
+
+/** Enough for a batch of the writer: below this a disk is as good as full. */
+const PROBE_BYTES = 4 << 20
+
+/** Writes, syncs and removes a file, to see that the disk takes bytes again. @throws the system's error. */
+export async function probeDisk(file: string): Promise<void> {
+  const fd = fs.openSync(file, 'w')
+  try {
+    await writeAndSync(fd, Buffer.alloc(PROBE_BYTES), PROBE_BYTES, 0, true)
+  } finally {
+    fs.closeSync(fd)
+    fs.unlinkSync(file)
+  }
+}

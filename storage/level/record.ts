@@ -1,0 +1,155 @@
+// The bytes of a segment file: a header, then records one after another, only ever appended.
+//
+//   segment   | "SKSG" | version 1 | bucket start ms u64 |  record  record  record …
+//   record    | frame bytes u32 | ingest µs u64 | check u32 |  frame …
+//
+// The check binds length, ingest time and the frame's own CRC to this offset of the file, so that a
+// scan that lost its place finds it again at the next record that truly stands there, never inside
+// a body that happens to hold a copy of one. Everything else a store knows can be rebuilt from here.
+import fs from 'node:fs'
+import { FRAME_BYTES_MAX, FRAME_HEADER_BYTES, readFrame, type Frame } from '../../mesh/index.ts'
+import { readFully } from './disk.ts'
+
+export const SEGMENT_HEADER_BYTES = 16
+export const RECORD_HEADER_BYTES = 16
+
+/** "SKSG" read as one little-endian number. */
+const SEGMENT_MAGIC = 0x47534b53
+const SEGMENT_VERSION = 1
+/** First four bytes of every frame, for finding the next record after damage. */
+const FRAME_MAGIC = Buffer.from('SKF\x01', 'latin1')
+/** Four of the largest frames: a window always holds a whole record. */
+const SCAN_WINDOW_BYTES = 4 * FRAME_BYTES_MAX
+const U32 = 0x1_0000_0000
+
+export function writeSegmentHeader(into: Buffer, bucketStartMs: number): void {
+  into.writeUInt32LE(SEGMENT_MAGIC, 0)
+  into.writeUInt32LE(SEGMENT_VERSION, 4)
+  into.writeUInt32LE(bucketStartMs % U32, 8)
+  into.writeUInt32LE(Math.floor(bucketStartMs / U32), 12)
+}
+
+/** Writes a record's header and frame at `at`; `offset` is where the record will stand in its file. */
+export function writeRecord(
+  into: Buffer,
+  at: number,
+  offset: number,
+  frame: Frame,
+  ingestUs: number,
+): void {
+  const { bytes } = frame
+  const low = ingestUs % U32
+  const high = Math.floor(ingestUs / U32)
+  into.writeUInt32LE(bytes.length, at)
+  into.writeUInt32LE(low, at + 4)
+  into.writeUInt32LE(high, at + 8)
+  into.writeUInt32LE(recordCheck(offset, bytes.length, low, high, frame.crc), at + 12)
+  into.set(bytes, at + RECORD_HEADER_BYTES)
+}
+
+/** Murmur3's mixing over the five numbers: cheap, and a changed bit changes about half the others. */
+function recordCheck(offset: number, length: number, low: number, high: number, crc: number) {
+  let h = 0x9747b28c
+  h = mix(h, offset)
+  h = mix(h, length)
+  h = mix(h, low)
+  h = mix(h, high)
+  h = mix(h, crc)
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b)
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
+  return (h ^ (h >>> 16)) >>> 0
+}
+
+function mix(h: number, word: number): number {
+  let k = Math.imul(word, 0xcc9e2d51)
+  k = Math.imul((k << 15) | (k >>> 17), 0x1b873593)
+  const mixed = h ^ k
+  return (Math.imul((mixed << 13) | (mixed >>> 19), 5) + 0xe6546b64) | 0
+}
+
+/** A record read whole. `frame` is a view into the bytes it was read from. */
+export interface SegmentRecord {
+  readonly offset: number
+  readonly frame: Frame
+  readonly ingestUs: number
+}
+
+/** How many bytes the record at `at` claims, or undefined when its header does not hold. */
+function claimedBytes(bytes: Buffer, at: number, offset: number): number | undefined {
+  const length = bytes.readUInt32LE(at)
+  if (length < FRAME_HEADER_BYTES || length > FRAME_BYTES_MAX) return undefined
+  const check = recordCheck(
+    offset,
+    length,
+    bytes.readUInt32LE(at + 4),
+    bytes.readUInt32LE(at + 8),
+    bytes.readUInt32LE(at + RECORD_HEADER_BYTES + 4),
+  )
+  return check === bytes.readUInt32LE(at + 12) ? length : undefined
+}
+
+/** Checks and reads one whole record, header included; a string says what is wrong with it. */
+export function readRecord(bytes: Buffer, offset: number): SegmentRecord | string {
+  if (bytes.length < RECORD_HEADER_BYTES + FRAME_HEADER_BYTES) return 'short'
+  const length = claimedBytes(bytes, 0, offset)
+  if (length === undefined) return 'record header'
+  if (RECORD_HEADER_BYTES + length !== bytes.length) return 'length'
+  const frame = readFrame(bytes.subarray(RECORD_HEADER_BYTES))
+  if (typeof frame === 'string') return frame
+  return { offset, frame, ingestUs: bytes.readUInt32LE(4) + bytes.readUInt32LE(8) * U32 }
+}
+
+export interface SegmentScan {
+  /** Bytes that belong to no readable record: damage, or the torn end of an unclean stop. */
+  readonly lostBytes: number
+  readonly frames: number
+}
+
+/**
+ * Reads a segment from end to end and hands over every record that holds, in order; views are good
+ * only during the call. Damage is stepped over to the next record that holds.
+ */
+export async function scanSegment(
+  fd: number,
+  visit: (record: SegmentRecord) => void,
+): Promise<SegmentScan> {
+  const size = fs.fstatSync(fd).size
+  const window = Buffer.allocUnsafeSlow(Math.min(SCAN_WINDOW_BYTES, Math.max(size, 1)))
+  let frames = 0
+  let goodBytes = 0
+  let offset = SEGMENT_HEADER_BYTES
+  while (offset < size) {
+    const got = await readFully(fd, window, Math.min(window.length, size - offset), offset)
+    const isLast = offset + got >= size
+    let at = 0
+    while (at + RECORD_HEADER_BYTES + FRAME_HEADER_BYTES <= got) {
+      const length = claimedBytes(window, at, offset + at)
+      if (length === undefined) {
+        at = nextRecordAt(window, at + 1, got)
+        continue
+      }
+      const end = at + RECORD_HEADER_BYTES + length
+      // The rest of it is in the next window; at the end of the file it is a torn write.
+      if (end > got && !isLast) break
+      const record = end > got ? 'short' : readRecord(window.subarray(at, end), offset + at)
+      if (typeof record !== 'string') {
+        visit(record)
+        frames++
+        goodBytes += end - at
+        at = end
+      } else {
+        at = end > got ? nextRecordAt(window, at + 1, got) : end
+      }
+    }
+    if (isLast) break
+    offset += at
+  }
+  return { frames, lostBytes: Math.max(0, size - SEGMENT_HEADER_BYTES - goodBytes) }
+}
+
+/** Where the next frame's magic allows a record to begin; close to `end` when there is none. */
+function nextRecordAt(window: Buffer, from: number, end: number): number {
+  const magicAt = window.subarray(0, end).indexOf(FRAME_MAGIC, from + RECORD_HEADER_BYTES)
+  if (magicAt >= 0) return magicAt - RECORD_HEADER_BYTES
+  return Math.max(from, end - RECORD_HEADER_BYTES - FRAME_MAGIC.length + 1)
+}

@@ -1,0 +1,312 @@
+// The index of one bucket: a classic-level database beside its segments. All of it can be rebuilt
+// from the segments, and is wherever it does not add up; LevelDB as we can get it does not verify its
+// blocks, so every value carries its own CRC-32.
+//
+//   s segment                 summary of a finished segment (JSON)
+//   l segment lane chunk      entries u32 | chunks u32 | last ingest µs f64 | entries of 40 bytes
+//   b lane                    what the bucket holds of the lane: numbers as f64
+//   B                         which segments the b records sum up, and how many b records (JSON)
+//   d segment offset          a damaged record: the frame it held (JSON)
+//
+// Keys of one segment come one after another, in the order they are written, so LevelDB only moves
+// the files of older segments and never merges them.
+import { crc32 } from 'node:zlib'
+import type { ClassicLevel } from 'classic-level'
+import type { LaneKey } from '../../mesh/index.ts'
+import { ENTRY_BYTES, FrameTable } from './frame-table.ts'
+import { BucketLane } from './lane-state.ts'
+import type { MemorySegment, SegmentSummary } from './segment.ts'
+
+export type IndexDatabase = ClassicLevel<Buffer, Buffer>
+
+/** Entries in one record (40 KiB): more of one lane and segment go into further chunks. */
+const CHUNK_ENTRIES = 1024
+const CHUNK_HEADER_BYTES = 16
+const CRC_BYTES = 4
+/** Lanes put together in one go: about 5 ms, so that a finished segment does not hold up acks. */
+const LANES_PER_TURN = 512
+const READ_AHEAD_BYTES = 1 << 20
+const BUCKET_KEY = Buffer.from('B')
+
+export interface BucketSummary {
+  /** [segment, bytes] of each segment summed up. */
+  readonly segments: readonly (readonly [number, number])[]
+  readonly lanes: number
+}
+
+export interface DamageNote {
+  readonly segment: number
+  readonly offset: number
+  readonly lane: LaneKey
+  readonly sequence: number
+  readonly reason: string
+}
+
+/** Writes everything the index says of a segment; the summary last, so that it vouches for the rest. */
+export async function putSegment(db: IndexDatabase, segment: MemorySegment): Promise<void> {
+  for (let from = 0; from < segment.lanes.length; from += LANES_PER_TURN) {
+    const operations = []
+    const to = Math.min(segment.lanes.length, from + LANES_PER_TURN)
+    for (let slot = from; slot < to; slot++) {
+      const entries = [...segment.entriesAt(slot)].reverse()
+      const chunks = Math.ceil(entries.length / CHUNK_ENTRIES)
+      for (let chunk = 0; chunk < chunks; chunk++) {
+        const part = entries.slice(chunk * CHUNK_ENTRIES, (chunk + 1) * CHUNK_ENTRIES)
+        const value = Buffer.allocUnsafe(CHUNK_HEADER_BYTES + part.length * ENTRY_BYTES + CRC_BYTES)
+        value.writeUInt32LE(part.length, 0)
+        value.writeUInt32LE(chunks, 4)
+        value.writeDoubleLE(segment.lastIngestUs[slot]!, 8)
+        part.forEach((entry, i) => {
+          segment.table.copyTo(entry, value, CHUNK_HEADER_BYTES + i * ENTRY_BYTES)
+        })
+        const key = chunkKey(segment.number, segment.lanes[slot]!.key, chunk)
+        operations.push({ type: 'put' as const, key, value: withCrc(key, value) })
+      }
+    }
+    await db.batch(operations, { sync: true })
+  }
+  const key = numberKey('s', segment.number)
+  await db.put(key, jsonValue(key, segment.summary()), { sync: true })
+}
+
+export async function getSegments(db: IndexDatabase): Promise<Map<number, SegmentSummary>> {
+  const found = new Map<number, SegmentSummary>()
+  for await (const [key, value] of entriesWith(db, 's')) {
+    const summary = parseJson<SegmentSummary>(key, value)
+    if (summary !== undefined) found.set(key.readUInt32BE(1), summary)
+  }
+  return found
+}
+
+export interface LaneChunk {
+  readonly table: FrameTable
+  readonly chunks: number
+  readonly lastIngestUs: number
+}
+
+/**
+ * The lane's entries in each of these segments, in the order asked for. Undefined for a segment whose
+ * record is missing or damaged.
+ */
+export async function getLane(
+  db: IndexDatabase,
+  segments: readonly number[],
+  lane: LaneKey,
+): Promise<(FrameTable[] | undefined)[]> {
+  const firstKeys = segments.map((segment) => chunkKey(segment, lane, 0))
+  const values = await db.getMany(firstKeys)
+  const tables: (FrameTable[] | undefined)[] = []
+  for (const [i, value] of values.entries()) {
+    const first = parseChunk(firstKeys[i]!, value)
+    if (first === undefined || first.chunks === 1) {
+      tables.push(first === undefined ? undefined : [first.table])
+      continue
+    }
+    const keys: Buffer[] = []
+    for (let n = 1; n < first.chunks; n++) keys.push(chunkKey(segments[i]!, lane, n))
+    const rest = (await db.getMany(keys)).map((value, n) => parseChunk(keys[n]!, value))
+    const whole = [first, ...rest].flatMap((chunk) => (chunk === undefined ? [] : [chunk.table]))
+    tables.push(whole.length === first.chunks ? whole : undefined)
+  }
+  return tables
+}
+
+/** Every lane of a segment; undefined when a record is missing or damaged. */
+export async function getSegmentLanes(
+  db: IndexDatabase,
+  segment: number,
+  summary: SegmentSummary,
+): Promise<(LaneChunk & { readonly lane: LaneKey })[] | undefined> {
+  const found: (LaneChunk & { readonly lane: LaneKey })[] = []
+  let lanes = 0
+  let frames = 0
+  for await (const [key, value] of entriesWith(db, 'l', segment)) {
+    const chunk = parseChunk(key, value)
+    if (chunk === undefined) return undefined
+    const lane = key.toString('latin1', 5, key.length - 2) as LaneKey
+    if (key.readUInt16BE(key.length - 2) === 0) lanes += 1
+    frames += chunk.table.length
+    found.push({ ...chunk, lane })
+  }
+  return lanes === summary.lanes && frames === summary.frames ? found : undefined
+}
+
+/** Forgets a segment whose file turned out to hold something else; `putSegment` may follow. */
+export async function dropSegment(db: IndexDatabase, segment: number): Promise<void> {
+  await db.clear({ gte: numberKey('l', segment), lt: numberKey('l', segment + 1) })
+  await db.del(numberKey('s', segment), { sync: true })
+}
+
+/** Writes what a bucket holds of each lane, then the record that says for which segments that is so. */
+export async function putBucket(
+  db: IndexDatabase,
+  lanes: ReadonlyMap<LaneKey, BucketLane>,
+  segments: BucketSummary['segments'],
+): Promise<void> {
+  let operations = []
+  for (const lane of lanes.values()) {
+    const key = laneKeyOf(lane.key)
+    operations.push({ type: 'put' as const, key, value: laneValue(key, lane) })
+    if (operations.length < LANES_PER_TURN) continue
+    await db.batch(operations, { sync: true })
+    operations = []
+  }
+  const summary: BucketSummary = { segments, lanes: lanes.size }
+  operations.push({ type: 'put' as const, key: BUCKET_KEY, value: jsonValue(BUCKET_KEY, summary) })
+  await db.batch(operations, { sync: true })
+}
+
+export async function getBucketSummary(db: IndexDatabase): Promise<BucketSummary | undefined> {
+  return parseJson<BucketSummary>(BUCKET_KEY, await db.get(BUCKET_KEY))
+}
+
+/** The b records hold no longer: the next open looks at the segments again. */
+export async function dropBucketSummary(db: IndexDatabase): Promise<void> {
+  await db.del(BUCKET_KEY, { sync: true })
+}
+
+/** What the bucket holds of every lane; undefined when a record is missing or damaged. */
+export async function getBucketLanes(
+  db: IndexDatabase,
+  summary: BucketSummary,
+): Promise<Map<LaneKey, BucketLane> | undefined> {
+  const lanes = new Map<LaneKey, BucketLane>()
+  for await (const [key, value] of entriesWith(db, 'b')) {
+    const lane = parseLane(key, value)
+    if (lane === undefined) return undefined
+    lanes.set(lane.key, lane)
+  }
+  return lanes.size === summary.lanes ? lanes : undefined
+}
+
+export async function getBucketLane(
+  db: IndexDatabase,
+  key: LaneKey,
+): Promise<BucketLane | undefined> {
+  const at = laneKeyOf(key)
+  return parseLane(at, await db.get(at))
+}
+
+export async function putDamage(db: IndexDatabase, note: DamageNote): Promise<void> {
+  const key = Buffer.alloc(9)
+  numberKey('d', note.segment).copy(key)
+  key.writeUInt32BE(note.offset, 5)
+  await db.put(key, jsonValue(key, note), { sync: true })
+}
+
+export async function getDamage(db: IndexDatabase): Promise<DamageNote[]> {
+  const notes: DamageNote[] = []
+  for await (const [key, value] of entriesWith(db, 'd')) {
+    const note = parseJson<DamageNote>(key, value)
+    if (note !== undefined) notes.push(note)
+  }
+  return notes
+}
+
+/** Entries whose key begins with the kind and, where given, the number. */
+async function* entriesWith(
+  db: IndexDatabase,
+  kind: string,
+  number?: number,
+): AsyncGenerator<[Buffer, Buffer]> {
+  const gte = number === undefined ? Buffer.from(kind) : numberKey(kind, number)
+  const next = kind.charCodeAt(0) + 1
+  const lt = number === undefined ? Buffer.from([next]) : numberKey(kind, number + 1)
+  const iterator = db.iterator({ gte, lt, highWaterMarkBytes: READ_AHEAD_BYTES, fillCache: false })
+  try {
+    for (;;) {
+      const some = await iterator.nextv(1000)
+      if (some.length === 0) return
+      yield* some
+    }
+  } finally {
+    await iterator.close()
+  }
+}
+
+function numberKey(kind: string, number: number): Buffer {
+  const key = Buffer.allocUnsafe(5)
+  key[0] = kind.charCodeAt(0)
+  key.writeUInt32BE(number, 1)
+  return key
+}
+
+function chunkKey(segment: number, lane: LaneKey, chunk: number): Buffer {
+  const key = Buffer.allocUnsafe(7 + lane.length)
+  key[0] = 0x6c
+  key.writeUInt32BE(segment, 1)
+  key.write(lane, 5, 'latin1')
+  key.writeUInt16BE(chunk, 5 + lane.length)
+  return key
+}
+
+function laneKeyOf(lane: LaneKey): Buffer {
+  return Buffer.from(`b${lane}`, 'latin1')
+}
+
+/** Puts a CRC over key and value into the value's last four bytes. */
+function withCrc(key: Buffer, value: Buffer): Buffer {
+  const end = value.length - CRC_BYTES
+  value.writeUInt32LE(crc32(value.subarray(0, end), crc32(key)), end)
+  return value
+}
+
+/** The value without its CRC; undefined when it is not what was stored under this key. */
+function checked(key: Buffer, value: Buffer | undefined): Buffer | undefined {
+  if (value === undefined || value.length < CRC_BYTES) return undefined
+  const end = value.length - CRC_BYTES
+  const content = value.subarray(0, end)
+  return crc32(content, crc32(key)) === value.readUInt32LE(end) ? content : undefined
+}
+
+function jsonValue(key: Buffer, content: object): Buffer {
+  const text = Buffer.from(JSON.stringify(content), 'utf8')
+  return withCrc(key, Buffer.concat([text, Buffer.alloc(CRC_BYTES)]))
+}
+
+function parseJson<T>(key: Buffer, value: Buffer | undefined): T | undefined {
+  const content = checked(key, value)
+  return content === undefined ? undefined : (JSON.parse(content.toString('utf8')) as T)
+}
+
+function parseChunk(key: Buffer, value: Buffer | undefined): LaneChunk | undefined {
+  const content = checked(key, value)
+  if (content === undefined) return undefined
+  const table = FrameTable.from(content.subarray(CHUNK_HEADER_BYTES))
+  return { table, chunks: content.readUInt32LE(4), lastIngestUs: content.readDoubleLE(8) }
+}
+
+function laneValue(key: Buffer, lane: BucketLane): Buffer {
+  const lists = [lane.held.toRuns(), lane.skipped.toRuns(), lane.segments.toRuns()]
+  const numbers = [
+    ...[lane.bucketMs, lane.ended, lane.lastIngestUs, lane.sampleCount, lane.frameCount],
+    ...[lane.firstUs, lane.lastUs, lane.newestUs, lane.newestSequence],
+    ...lists.map((list) => list.length),
+  ]
+  const all = Float64Array.from([numbers, ...lists].flat())
+  return withCrc(key, Buffer.concat([Buffer.from(all.buffer), Buffer.alloc(CRC_BYTES)]))
+}
+
+/** Numbers before the three lists of a b record. */
+const LANE_NUMBERS = 12
+
+function parseLane(key: Buffer, value: Buffer | undefined): BucketLane | undefined {
+  const content = checked(key, value)
+  if (content === undefined) return undefined
+  const numbers = new Float64Array(new Uint8Array(content).buffer)
+  const lane = new BucketLane(key.toString('latin1', 1) as LaneKey, numbers[0]!)
+  lane.ended = numbers[1]!
+  lane.lastIngestUs = numbers[2]!
+  lane.sampleCount = numbers[3]!
+  lane.frameCount = numbers[4]!
+  lane.firstUs = numbers[5]!
+  lane.lastUs = numbers[6]!
+  lane.newestUs = numbers[7]!
+  lane.newestSequence = numbers[8]!
+  let at = LANE_NUMBERS
+  for (const [i, set] of [lane.held, lane.skipped, lane.segments].entries()) {
+    const end = at + numbers[9 + i]!
+    for (; at < end; at += 2) set.add(numbers[at]!, numbers[at + 1]!)
+  }
+  return lane
+}

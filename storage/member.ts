@@ -1,0 +1,119 @@
+// This store as a member of the mesh: its synced table of members, and whether it has been confirmed
+// as one itself (docs/delivery.md §8). What it announces is always what is on its disk.
+import {
+  mayJoin,
+  mergeTables,
+  type Announcement,
+  type MembershipView,
+  type MemberState,
+  type MemberTable,
+  type StoreId,
+} from '../mesh/index.ts'
+import type { DurableJson } from './durable-json.ts'
+
+export interface MemberDocument {
+  joined: boolean
+  members: Record<string, MemberState>
+}
+
+export interface StoreMemberOptions {
+  readonly storeId: StoreId
+  readonly writeQuorum: number
+  /** Nobody can confirm this store: its only seed is itself, and its disk is new. */
+  readonly founds: boolean
+  readonly document: DurableJson<MemberDocument>
+  readonly membership: () => MembershipView
+  /** The table on disk has changed: announce it. */
+  readonly onChange: () => void
+}
+
+export class StoreMember {
+  private readonly options: StoreMemberOptions
+  private table: MemberTable = new Map()
+  private confirmed = false
+  private saving: Promise<void> = Promise.resolve()
+
+  constructor(options: StoreMemberOptions) {
+    this.options = options
+  }
+
+  /** Reads the table from disk, or founds the mesh. */
+  async open(): Promise<void> {
+    const { document, founds, storeId } = this.options
+    const saved = await document.load()
+    if (saved !== undefined) {
+      this.table = new Map(Object.entries(saved.members) as [StoreId, MemberState][])
+      this.confirmed = saved.joined
+    } else if (founds) {
+      await this.save(new Map([[storeId, 'member']]), true)
+    }
+  }
+
+  /** Confirmed: this store may acknowledge. */
+  get joined(): boolean {
+    return this.confirmed
+  }
+
+  /** This store was removed from the mesh, or is about to be: it must not acknowledge. */
+  get isLeaving(): boolean {
+    return (this.table.get(this.options.storeId) ?? 'member') !== 'member'
+  }
+
+  /** As on disk. */
+  get members(): MemberTable {
+    return this.table
+  }
+
+  /** Takes in what another store announced. */
+  hear({ self, members }: Announcement): void {
+    const announced: MemberTable =
+      self.storeId === undefined ? members : mergeTables(members, new Map([[self.storeId, 'member']]))
+    this.merge(announced)
+  }
+
+  /** Moves a member's state forward, and resolves once that is synced. */
+  async mark(storeId: StoreId, state: MemberState): Promise<void> {
+    this.merge(new Map([[storeId, state]]))
+    await this.saving
+  }
+
+  /** Whether the others have confirmed this store by now; looks after each change of the membership. */
+  review(): void {
+    if (this.confirmed) return
+    const { membership, storeId, writeQuorum } = this.options
+    if (mayJoin(storeId, this.table, membership().witnesses(), writeQuorum)) {
+      this.change(() => this.save(mergeTables(this.table, new Map([[storeId, 'member']])), true))
+    }
+  }
+
+  /** Resolves when what was heard so far is on disk. */
+  async settled(): Promise<void> {
+    await this.saving
+  }
+
+  private merge(other: MemberTable): void {
+    if (mergeTables(this.table, other) === this.table) return
+    this.change(async () => {
+      const merged = mergeTables(this.table, other)
+      if (merged !== this.table) await this.save(merged, this.confirmed)
+    })
+  }
+
+  /** One change at a time, each announced only once it is synced. */
+  private change(work: () => Promise<void>): void {
+    this.saving = this.saving.then(work).then(
+      () => {
+        this.review()
+        this.options.onChange()
+      },
+      // A table that could not be saved is not announced; the next announcement heard tries again.
+      () => undefined,
+    )
+  }
+
+  private async save(table: MemberTable, joined: boolean): Promise<void> {
+    await this.options.document.save({ joined, members: Object.fromEntries(table) })
+    this.table = table
+    this.confirmed = joined
+  }
+}

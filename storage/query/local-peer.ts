@@ -1,0 +1,94 @@
+// This process's own store, as a peer: what an asker next to it reads without HTTP, and what the
+// routes under /v1/peer/ serve to others.
+import { laneKey, schemaFrame, type SchemaId, type StoreId } from '../../mesh/index.ts'
+import { storeDigest, storeStreams } from './digest.ts'
+import type {
+  DigestAnswer,
+  DigestRequest,
+  FrameRecord,
+  FramesRequest,
+  Member,
+  ScanEvent,
+  ScanRequest,
+  StorePeer,
+} from './peer.ts'
+import { scan, type ScanSource } from './scan.ts'
+import { describeStreams, type StreamPart } from './streams.ts'
+
+export interface LocalPeerOptions extends ScanSource {
+  readonly storeId: StoreId
+  /** Tells this life of the process from another, whose version numbers may mean something else. */
+  readonly life: string
+  /** The synced member table, with the endpoints known. */
+  readonly members: () => readonly Member[]
+  /** Why this store does not count for coverage just now; undefined when it does. Damage is added here. */
+  readonly notCounted?: () => string | undefined
+}
+
+export class LocalPeer implements StorePeer {
+  readonly storeId: StoreId
+  private readonly options: LocalPeerOptions
+
+  constructor(options: LocalPeerOptions) {
+    this.options = options
+    this.storeId = options.storeId
+  }
+
+  async digest(request: DigestRequest): Promise<DigestAnswer> {
+    const { store, storeId, life, members } = this.options
+    // Damage changes what a digest says without changing what is held.
+    const version = `${life}-${store.version}-${store.damaged().length}`
+    const unchanged = request.have === version
+    return {
+      storeId,
+      version,
+      unchanged,
+      lanes: unchanged ? [] : storeDigest(store, request),
+      streams: storeStreams(store),
+      members: members(),
+      notCounted: this.notCounted(),
+    }
+  }
+
+  scan(request: ScanRequest, signal: AbortSignal): AsyncGenerator<ScanEvent> {
+    return scan(this.options, request, signal)
+  }
+
+  streams(): Promise<readonly StreamPart[]> {
+    return describeStreams(this.options.store, this.options.schemaOf)
+  }
+
+  async *frames(
+    { lanes, bytesMax }: FramesRequest,
+    signal: AbortSignal,
+  ): AsyncGenerator<FrameRecord, boolean> {
+    let bytes = 0
+    for (const { source, stream, epoch, runs } of lanes) {
+      const key = laneKey(source, stream, epoch)
+      for (let i = 0; i < runs.length; i += 2) {
+        for await (const { frame, ingestUs } of this.options.store.read(
+          key,
+          runs[i]!,
+          runs[i + 1]!,
+        )) {
+          signal.throwIfAborted()
+          if (bytes >= bytesMax) return true
+          bytes += frame.bytes.length
+          yield { ingestUs, bytes: frame.bytes }
+        }
+      }
+    }
+    return false
+  }
+
+  async schema(id: SchemaId): Promise<Buffer | undefined> {
+    const schema = await this.options.schemaOf(id)
+    return schema && schemaFrame(schema)
+  }
+
+  private notCounted(): string | undefined {
+    const damaged = this.options.store.damaged().length
+    if (damaged > 0) return `${damaged} damaged frames are not repaired yet`
+    return this.options.notCounted?.()
+  }
+}

@@ -1,0 +1,248 @@
+// A plan's part, carried out at one store: which sources, and of each either everything held or the
+// runs named. Frames are read, decoded, filtered, and become rows or partial buckets in the query's
+// order (row.ts), a window at a time (window.ts). Rows that a reader has had already (`after`) are
+// left out, so that a read begun at another store goes on here without repeating or omitting any.
+import {
+  codecFor,
+  IntervalSet,
+  type Epoch,
+  type Frame,
+  type Sample,
+  type Schema,
+  type SchemaId,
+} from '../../mesh/index.ts'
+import type { FrameStore } from '../frame-store.ts'
+import { fieldFilter } from './filter.ts'
+import { BucketGathering, RowGathering } from './gather.ts'
+import type { EpochRuns, ScanEvent, ScanRequest, UnreadableRuns } from './peer.ts'
+import type { DownsampleQuery, LatestQuery, RangeQuery } from './query.ts'
+import { comparer, type Position, type Row } from './row.ts'
+import { windows, type Window } from './window.ts'
+
+/** The newest sample of each (stream, source), by time and then by name (storage/latest.ts). */
+export interface LatestTable {
+  get(stream: string, source: string): LatestEntry | undefined
+}
+
+export interface LatestEntry {
+  readonly epoch: Epoch
+  readonly sequence: number
+  readonly index: number
+  readonly sample: Sample
+}
+
+export type SchemaLookup = (id: SchemaId) => Schema | undefined | Promise<Schema | undefined>
+
+export interface ScanSource {
+  readonly store: FrameStore
+  readonly latest: LatestTable
+  readonly schemaOf: SchemaLookup
+}
+
+/** What a window may hold, in values of roughly 16 bytes: 8 MB, 32 with all that is around them. */
+const WINDOW_WEIGHT_MAX = 500_000
+/** Rows handed over at once. */
+const BATCH_ROWS = 500
+
+export function scan(
+  from: ScanSource,
+  request: ScanRequest,
+  signal: AbortSignal,
+): AsyncGenerator<ScanEvent> {
+  const { query } = request
+  return query.kind === 'latest'
+    ? scanLatest(from, query, request)
+    : new Scan(from, query, request, signal).run()
+}
+
+/** The newest of each source, unfiltered: another store may have a newer one that does not pass. */
+async function* scanLatest(
+  { latest }: ScanSource,
+  query: LatestQuery,
+  request: ScanRequest,
+): AsyncGenerator<ScanEvent> {
+  let rows: Row[] = []
+  for (const { source } of request.parts) {
+    const entry = latest.get(query.stream, source)
+    if (entry === undefined) continue
+    const { epoch, sequence, index, sample } = entry
+    rows.push({ timeUs: sample.timeUs, source, epoch, sequence, index, fields: sample.fields })
+    if (rows.length < BATCH_ROWS) continue
+    yield { rows }
+    rows = []
+  }
+  if (rows.length > 0) yield { rows }
+}
+
+class Scan {
+  private readonly from: ScanSource
+  private readonly query: RangeQuery | DownsampleQuery
+  private readonly request: ScanRequest
+  private readonly signal: AbortSignal
+  private readonly filter: ReturnType<typeof fieldFilter>
+  /** Runs named, by source; a source read wholly is absent. */
+  private readonly named = new Map<string, ReadonlyMap<Epoch, IntervalSet>>()
+  private readonly sources: ReadonlySet<string>
+  /** Entries of the store's list of damage already told. */
+  private readonly toldDamage = new Set<string>()
+
+  constructor(
+    from: ScanSource,
+    query: RangeQuery | DownsampleQuery,
+    request: ScanRequest,
+    signal: AbortSignal,
+  ) {
+    this.from = from
+    this.query = query
+    this.request = request
+    this.signal = signal
+    this.filter = fieldFilter(query)
+    this.sources = new Set(request.parts.map(({ source }) => source))
+    for (const { source, lanes } of request.parts) {
+      if (lanes !== undefined) this.named.set(source, runsByEpoch(lanes))
+    }
+  }
+
+  async *run(): AsyncGenerator<ScanEvent> {
+    const { query, request } = this
+    const isRange = query.kind === 'range'
+    const stepUs = isRange ? 1 : query.everyUs
+    const { after } = request
+    const unreadable: UnreadableRuns[] = []
+    const plan = {
+      ...rangeAfter(query, after, stepUs),
+      order: query.order,
+      stepUs,
+      weightMax: this.weightMax(),
+      newestUs: query.order === 'asc' ? undefined : this.newestUs(),
+    }
+    const gather = async (window: Window): Promise<{ items: Item[]; weight: number }> => {
+      const gathering = isRange ? new RowGathering(query.order) : new BucketGathering(query)
+      await this.gather(window, gathering, unreadable)
+      return { items: gathering.drain(), weight: gathering.weight }
+    }
+    // Damage known before the first window may have been found since this store's digest was made.
+    unreadable.push(...this.newDamage())
+    let left = query.limit ?? Number.POSITIVE_INFINITY
+    const compare = comparer(query.order)
+    for await (const gathered of windows(plan, gather)) {
+      if (unreadable.length > 0) yield { unreadable: unreadable.splice(0) }
+      const items = after ? gathered.filter((item) => compare(item, after) > 0) : gathered
+      for (let at = 0; at < items.length && left > 0; at += BATCH_ROWS) {
+        const batch = items.slice(at, Math.min(at + BATCH_ROWS, at + left))
+        left -= batch.length
+        yield isRange ? { rows: batch as Row[] } : { buckets: batch as BucketItem[] }
+      }
+      if (left <= 0) return
+    }
+    if (unreadable.length > 0) yield { unreadable }
+  }
+
+  private async gather(
+    window: Window,
+    gathering: RowGathering | BucketGathering,
+    unreadable: UnreadableRuns[],
+  ): Promise<void> {
+    const { store } = this.from
+    const { stream } = this.query
+    for (const { source } of this.request.parts) {
+      const named = this.named.get(source)
+      const range = { stream, source, fromUs: window.fromUs, toUs: window.toUs }
+      for await (const { frame } of store.scan(range)) {
+        this.signal.throwIfAborted()
+        // Frames come by first event time, and the window may have been cut since the scan began.
+        if (frame.firstUs >= window.toUs) break
+        if (frame.lastUs < window.fromUs) continue
+        if (named !== undefined && !named.get(frame.epoch)?.has(frame.sequence)) continue
+        const samples = await this.decode(frame)
+        if (typeof samples === 'string') {
+          const { epoch, sequence } = frame
+          unreadable.push({ source, epoch, runs: [sequence, sequence], reason: samples })
+          continue
+        }
+        this.addSamples(frame, samples, window, gathering)
+        window.fit(gathering)
+      }
+    }
+    unreadable.push(...this.newDamage())
+  }
+
+  private addSamples(
+    frame: Frame,
+    samples: readonly Sample[],
+    window: Window,
+    gathering: RowGathering | BucketGathering,
+  ): void {
+    const { source, epoch, sequence } = frame
+    // Estimated once per frame: its first sample's fields, and its text by its bytes.
+    const fieldCount = samples.length === 0 ? 0 : Object.keys(samples[0]!.fields).length
+    const weight = 4 + fieldCount + frame.body.length / (16 * Math.max(1, samples.length))
+    for (const [index, { timeUs, fields }] of samples.entries()) {
+      if (!window.has(timeUs)) continue
+      const shown = this.filter(fields)
+      if (shown === undefined) continue
+      gathering.add({ timeUs, source, epoch, sequence, index, fields: shown }, weight)
+    }
+  }
+
+  /** The samples, or why there are none. A body that does not decode is the same at every store. */
+  private async decode(frame: Frame): Promise<Sample[] | string> {
+    const schema = await this.from.schemaOf(frame.schemaId)
+    if (schema === undefined) return `schema ${frame.schemaId} is not known here`
+    try {
+      return codecFor(frame.codec).decode(frame.body, frame.count, schema)
+    } catch (error) {
+      return `codec ${frame.codec}: ${error instanceof Error ? error.message : String(error)}`
+    }
+  }
+
+  /** Damage listed since last asked, of frames this scan is to read. */
+  private newDamage(): UnreadableRuns[] {
+    const found: UnreadableRuns[] = []
+    for (const { source, stream, epoch, sequence, reason } of this.from.store.damaged()) {
+      if (stream !== this.query.stream || !this.sources.has(source)) continue
+      const named = this.named.get(source)
+      if (named !== undefined && !named.get(epoch)?.has(sequence)) continue
+      const name = `${epoch}/${sequence}/${source}`
+      if (this.toldDamage.has(name)) continue
+      this.toldDamage.add(name)
+      found.push({ source, epoch, runs: [sequence, sequence], reason: `damaged: ${reason}` })
+    }
+    return found
+  }
+
+  /** For a query with a small limit there is no use in gathering more than a few times that. */
+  private weightMax(): number {
+    const { limit } = this.query
+    return limit === undefined ? WINDOW_WEIGHT_MAX : Math.min(WINDOW_WEIGHT_MAX, limit * 200)
+  }
+
+  private newestUs(): number | undefined {
+    let newest: number | undefined
+    for (const source of this.sources) {
+      const timeUs = this.from.latest.get(this.query.stream, source)?.sample.timeUs
+      if (timeUs !== undefined) newest = Math.max(newest ?? 0, timeUs)
+    }
+    return newest
+  }
+}
+
+type BucketItem = ReturnType<BucketGathering['drain']>[number]
+type Item = Row | BucketItem
+
+/** What of the range can still come after `after`; its own bucket or moment included. */
+function rangeAfter(
+  query: RangeQuery | DownsampleQuery,
+  after: Position | undefined,
+  stepUs: number,
+): { fromUs: number; toUs: number } {
+  const { fromUs, toUs, order } = query
+  if (after === undefined) return { fromUs, toUs }
+  return order === 'asc'
+    ? { fromUs: Math.max(fromUs, after.timeUs), toUs }
+    : { fromUs, toUs: Math.min(toUs, after.timeUs + stepUs) }
+}
+
+function runsByEpoch(lanes: readonly EpochRuns[]): Map<Epoch, IntervalSet> {
+  return new Map(lanes.map(({ epoch, runs }) => [epoch, new IntervalSet(runs)]))
+}
