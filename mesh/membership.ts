@@ -162,6 +162,7 @@ export class Membership {
   }
 
   private receive(batch: readonly Message[]): void {
+    if (this.closed) return
     for (const { bytes } of batch) {
       const announcement = readAnnouncement(bytes)
       if (announcement !== undefined) this.hear(announcement)
@@ -283,6 +284,7 @@ export class Membership {
 
   /** Tells the observer when what it can see differs from what it last saw. */
   private changed(): void {
+    if (this.closed) return
     const peers = [...this.records.values()].map((record) => [record.info, this.isSuspect(record)])
     const view = JSON.stringify([peers, [...this.table]])
     if (view === this.lastView) return

@@ -76,6 +76,7 @@ describe('compileSchema', () => {
     ['no place in JSON', withField({ type: 'number', 'x-unit': NaN })],
     ['no place in JSON', withField({ type: 'number', 'x-unit': undefined })],
     ['a JSON object', []],
+    ['nested deeper', withField({ type: 'number', 'x-a': nested(40) })],
     [`exceeds ${SCHEMA_BYTES_MAX}`, withField({ type: 'number', title: 'x'.repeat(300_000) })],
   ])('refuses, naming %s', (reason, json) => {
     const compile = (): unknown => compileSchema(json as JsonSchema)
@@ -233,15 +234,20 @@ describe('schema frames', () => {
     expectRefused(frame, Buffer.from('{}'))
   })
 
-  it.each(['{"type": "object", "properties": {}}', '{"type":"object"}', 'null', '[', '"\\ud800"'])(
-    'are refused when the body is %s',
-    (text) => {
-      const body = Buffer.from(text)
-      const id = createHash('sha256').update(body).digest('hex').slice(0, 16) as SchemaId
-      const frame = openFrame(schemaFrame(compileSchema(MOTION)))
-      expectRefused({ ...frame, source: id, schemaId: id }, body)
-    },
-  )
+  const deep = `{"type":"object","properties":{},"x-a":${'['.repeat(100_000)}${']'.repeat(100_000)}}`
+  it.each([
+    '{"type": "object", "properties": {}}',
+    '{"type":"object"}',
+    'null',
+    '[',
+    '"\\ud800"',
+    deep,
+  ])('are refused when the body is %.60s', (text) => {
+    const body = Buffer.from(text)
+    const id = createHash('sha256').update(body).digest('hex').slice(0, 16) as SchemaId
+    const frame = openFrame(schemaFrame(compileSchema(MOTION)))
+    expectRefused({ ...frame, source: id, schemaId: id }, body)
+  })
 })
 
 describe('canonicalJson', () => {
@@ -262,6 +268,10 @@ function reversed(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value
   const entries = Object.entries(value).map(([key, member]) => [key, reversed(member)])
   return Object.fromEntries(entries.reverse())
+}
+
+function nested(depth: number): unknown {
+  return depth === 0 ? [] : [nested(depth - 1)]
 }
 
 function withField(property: unknown): object {

@@ -8,9 +8,26 @@ import { MeshError } from './errors.ts'
 import { encodeFrame, type Frame } from './frame.ts'
 import type { Epoch, SchemaId } from './names.ts'
 import type { Fields, Sample, Value } from './sample.ts'
+import {
+  annotationKeywords,
+  annotationsOf,
+  canonicalJson,
+  checkShape,
+  fieldTypes,
+  INTEGER,
+  invalid,
+  type JsonSchema,
+  kindOf,
+  NUMBER,
+  parseJson,
+  quote,
+  STRING,
+  typeOf,
+  valueBits,
+} from './schema-shape.ts'
 
-/** A JSON Schema as parsed JSON; compileSchema checks which part of the language it may use. */
-export type JsonSchema = Readonly<Record<string, unknown>>
+export { canonicalJson } from './schema-shape.ts'
+export type { JsonSchema } from './schema-shape.ts'
 
 export interface Schema {
   readonly id: SchemaId
@@ -32,48 +49,6 @@ export const SCHEMA_BYTES_MAX = 1 << 18
 export const SCHEMA_STREAM = 'skein.schema'
 /** Schema frames have no life to belong to: the same schema is the same frame whoever sends it. */
 const SCHEMA_EPOCH = '0000000000000000' as Epoch
-
-const NUMBER = 1
-const INTEGER = 2
-const STRING = 4
-const BOOLEAN = 8
-const TYPE_BITS: Readonly<Record<string, number>> = {
-  boolean: BOOLEAN,
-  integer: INTEGER,
-  number: NUMBER | INTEGER,
-  string: STRING,
-}
-
-/** No `$ref`, no nesting, and no `pattern`: a schema may come from another peer, and a regular
- * expression of a stranger's choice can run for minutes. */
-const TOP_KEYWORDS = new Set([
-  'type',
-  'properties',
-  'required',
-  'additionalProperties',
-  '$schema',
-  '$id',
-  '$comment',
-  'title',
-  'description',
-])
-const FIELD_KEYWORDS = new Set([
-  'type',
-  'minimum',
-  'maximum',
-  'exclusiveMinimum',
-  'exclusiveMaximum',
-  'multipleOf',
-  'minLength',
-  'maxLength',
-  'enum',
-  'const',
-  '$comment',
-  'title',
-  'description',
-  'default',
-  'examples',
-])
 
 /**
  * Checks and compiles a schema: a flat object whose properties are numbers, integers, strings or
@@ -163,23 +138,6 @@ export function schemaFromFrame(frame: Frame): Schema {
   return new CompiledSchema(text)
 }
 
-/**
- * JSON with object keys sorted by code unit and no white space: one text for one meaning.
- * @throws MeshError MESH_SCHEMA_INVALID for what JSON cannot hold.
- */
-export function canonicalJson(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`
-  if (typeof value === 'object' && value !== null) {
-    const members = Object.entries(value)
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([key, member]) => `${canonicalJson(key)}:${canonicalJson(member)}`)
-    return `{${members.join(',')}}`
-  }
-  const plain = value === null || typeof value === 'boolean' || Number.isFinite(value)
-  if (plain || (typeof value === 'string' && value.isWellFormed())) return JSON.stringify(value)
-  throw invalid(`${quote(value)} has no place in JSON`)
-}
-
 class CompiledSchema implements Schema {
   readonly id: SchemaId
   readonly json: JsonSchema
@@ -258,104 +216,6 @@ class CompiledSchema implements Schema {
   }
 }
 
-function checkShape(json: JsonSchema): void {
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) {
-    throw invalid('a schema is a JSON object')
-  }
-  checkKeywords('schema', json, TOP_KEYWORDS)
-  if (json['type'] !== 'object')
-    throw invalid(`schema: type is ${quote(json['type'])}, wanted is "object"`)
-  const { properties, additionalProperties = true } = json
-  if (!isObject(properties)) throw invalid('schema: properties is missing or not an object')
-  if (typeof additionalProperties !== 'boolean') {
-    throw invalid('schema: additionalProperties must be true or false')
-  }
-  for (const [name, property] of Object.entries(properties)) {
-    const where = `property ${quote(name)}`
-    if (!isObject(property)) throw invalid(`${where}: is not an object`)
-    checkKeywords(where, property, FIELD_KEYWORDS)
-    const types = [property['type']].flat()
-    const known = types.every((type) => typeof type === 'string' && Object.hasOwn(TYPE_BITS, type))
-    if (types.length === 0 || !known) {
-      throw invalid(
-        `${where}: type is ${quote(property['type'])}, wanted is number, integer, string, boolean or a list of those`,
-      )
-    }
-  }
-}
-
-function checkKeywords(where: string, json: JsonSchema, allowed: ReadonlySet<string>): void {
-  for (const keyword of Object.keys(json)) {
-    if (!allowed.has(keyword) && !keyword.startsWith('x-')) {
-      throw invalid(`${where}: keyword ${quote(keyword)} is not supported`)
-    }
-  }
-}
-
-function fieldTypes(json: JsonSchema): Map<string, number> {
-  const properties = json['properties'] as Readonly<Record<string, { type: string | string[] }>>
-  const types = Object.entries(properties).map(([name, { type }]): [string, number] => [
-    name,
-    [type].flat().reduce((bits, one) => bits | TYPE_BITS[one]!, 0),
-  ])
-  return new Map(types)
-}
-
-function annotationKeywords(json: JsonSchema): string[] {
-  const parts = [json, ...Object.values(json['properties'] as Record<string, object>)]
-  return [...new Set(parts.flatMap((part) => Object.keys(part)))].filter((key) =>
-    key.startsWith('x-'),
-  )
-}
-
-function annotationsOf(property: object | undefined): object {
-  return Object.fromEntries(
-    Object.entries(property ?? {}).filter(([key]) => key.startsWith('x-') || key === 'description'),
-  )
-}
-
-function valueBits(value: unknown): number {
-  if (typeof value === 'number') return value % 1 === 0 ? NUMBER | INTEGER : NUMBER
-  if (typeof value === 'string') return STRING
-  return typeof value === 'boolean' ? BOOLEAN : 0
-}
-
-function typeOf(bits: number): string | string[] {
-  const types = Object.keys(TYPE_BITS).filter((type) =>
-    type === 'integer'
-      ? (bits & (NUMBER | INTEGER)) === INTEGER
-      : (bits & TYPE_BITS[type]! & ~INTEGER) !== 0,
-  )
-  return types.length === 1 ? types[0]! : types
-}
-
 function hashId(bytes: Uint8Array): SchemaId {
   return createHash('sha256').update(bytes).digest('hex').slice(0, 16) as SchemaId
-}
-
-function parseJson(text: string): JsonSchema {
-  try {
-    return JSON.parse(text) as JsonSchema
-  } catch (cause) {
-    throw invalid('schema is not JSON', cause)
-  }
-}
-
-function isObject(value: unknown): value is JsonSchema {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-function kindOf(value: unknown): string {
-  if (value === null) return 'null'
-  return Array.isArray(value) ? 'an array' : typeof value
-}
-
-function quote(value: unknown): string {
-  if (typeof value === 'string' || typeof value === 'boolean') return JSON.stringify(value)
-  if (typeof value === 'number') return Object.is(value, -0) ? '-0' : String(value)
-  return Array.isArray(value) ? `[${value.map(quote).join(',')}]` : kindOf(value)
-}
-
-function invalid(message: string, cause?: unknown): MeshError {
-  return new MeshError('MESH_SCHEMA_INVALID', message, cause === undefined ? {} : { cause })
 }

@@ -161,13 +161,13 @@ export class Repair {
     )
     const lacking = new Map<LaneKey, Lack>()
     for (const { lanes } of answered) await this.compare(lanes, lacking)
-    const toPull = this.hasCaughtUp ? inBoth(lacking, this.lackedBefore) : lacking
+    const toPull = inBoth(lacking, this.hasCaughtUp ? this.lackedBefore : lacking)
     for (const { peer, lanes } of answered) {
       if (!(await this.pull(peer, lanes, toPull))) break
     }
-    const left = this.hasCaughtUp ? lacking : toPull
-    this.lackedBefore = left
-    this.missingFrames = [...left.values()].reduce((sum, { runs }) => sum + runs.size, 0)
+    this.forgetHeld(lacking)
+    this.lackedBefore = lacking
+    this.missingFrames = [...lacking.values()].reduce((sum, { runs }) => sum + runs.size, 0)
     const enough = answered.length >= current.length - writeQuorum
     if (enough && this.missingFrames === 0) this.hasCaughtUp = true
   }
@@ -211,22 +211,32 @@ export class Repair {
   }
 
   /** Adds to `lacking` what these lanes hold and this store does not. */
-  private async compare(
-    lanes: readonly LaneDigest[],
-    lacking: Map<LaneKey, Lack>,
-  ): Promise<void> {
-    const { store, clock } = this.options
+  private async compare(lanes: readonly LaneDigest[], lacking: Map<LaneKey, Lack>): Promise<void> {
     const owned = new Set(this.options.ownedShards())
-    const damaged = damagedRuns(store)
+    const damaged = damagedRuns(this.options.store)
     for (const [at, { source, stream, epoch, held }] of lanes.entries()) {
-      if (at % LANES_PER_TURN === LANES_PER_TURN - 1) await turn(clock)
+      if (at % LANES_PER_TURN === LANES_PER_TURN - 1) await turn(this.options.clock)
       const key = laneKey(source, stream, epoch)
       const spoilt = damaged.get(key)
-      const ours = store.lane(key)?.held ?? new IntervalSet()
-      let lack = new IntervalSet(held).minus(spoilt === undefined ? ours : ours.minus(spoilt))
-      if (lack.isEmpty) continue
-      if (!owned.has(shardOf(source))) lack = lack.and(spoilt ?? new IntervalSet())
-      addLack(lacking, key, { lane: { source, stream, epoch }, runs: lack })
+      let runs = new IntervalSet(held).minus(this.heldRuns(key, spoilt))
+      if (runs.isEmpty) continue
+      if (!owned.has(shardOf(source))) runs = runs.and(spoilt ?? new IntervalSet())
+      addLack(lacking, key, { lane: { source, stream, epoch }, runs })
+    }
+  }
+
+  /** What this store can serve of a lane. */
+  private heldRuns(key: LaneKey, damaged: IntervalSet | undefined): IntervalSet {
+    const held = this.options.store.lane(key)?.held ?? new IntervalSet()
+    return damaged === undefined ? held : held.minus(damaged)
+  }
+
+  /** Takes out what has arrived since, by repair or otherwise. */
+  private forgetHeld(lacking: Map<LaneKey, Lack>): void {
+    const damaged = damagedRuns(this.options.store)
+    for (const [key, lack] of lacking) {
+      lack.runs = lack.runs.minus(this.heldRuns(key, damaged.get(key)))
+      if (lack.runs.isEmpty) lacking.delete(key)
     }
   }
 
@@ -250,8 +260,8 @@ export class Repair {
     }
     try {
       while (there.size > 0) {
-        const page = [...there].slice(0, PAGE_LANES)
-        const { more, taken } = await this.pullPage(peer, new Map(page), wanted)
+        const page = new Map([...there].slice(0, PAGE_LANES))
+        const { more, taken } = await this.pullPage(peer, page, wanted)
         if (!taken) return false
         for (const [key, { runs }] of page) {
           // What did not come although the page was whole is not to be had here.
@@ -276,6 +286,7 @@ export class Repair {
     const { signal } = this.stopping
     const records = peer.frames({ lanes, bytesMax: PAGE_BYTES }, signal)
     const keeping: Promise<boolean>[] = []
+    /** Frames that were asked for: a peer that sends only others is not asked again. */
     let count = 0
     let more = false
     try {
@@ -285,7 +296,6 @@ export class Repair {
           more = next.value && count > 0
           break
         }
-        count += 1
         const { ingestUs } = next.value
         // A copy: the record is a view into a network buffer that other frames share.
         const frame = readFrame(Buffer.from(next.value.bytes))
@@ -294,6 +304,7 @@ export class Repair {
           this.counters.rejectedFrames += 1
           continue
         }
+        count += 1
         asked.runs = asked.runs.minus(new IntervalSet([frame.sequence, frame.sequence]))
         if (!(await this.knowsSchema(peer, frame))) continue
         keeping.push(this.keep({ frame, ingestUs }, wanted))

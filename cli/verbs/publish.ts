@@ -44,12 +44,12 @@ async function publish(
   await using session = await openSession(config, { onWarning: warn })
   const publisher = await openPublisher(session, config, { outboxName: 'publish' })
   const sensor = new SensorNode(publisher, stream)
-  const stopping = stopRequested().then(() => true)
+  const stopping = stopRequested().then(() => 'stop' as const)
   let refused = 0
   const rows = readRows(input, { ...flags, nowUs: () => systemClock.nowUs() })
   for (;;) {
     const next = await Promise.race([rows.next(), stopping])
-    if (next === true || next.done === true) break
+    if (next === 'stop' || next.done === true) break
     const result = next.value
     const reason = 'reason' in result ? result.reason : await sensor.publish(result.reading)
     if (reason === undefined) continue

@@ -5,7 +5,7 @@
 //
 // Up to CHUNK bits go through a 32-bit accumulator that holds up to 7 bits more. Wider values are
 // split into chunks: low, middle, high.
-import type { ByteReader, ByteWriter } from './bytes.ts'
+import { type ByteReader, type ByteWriter, corrupt } from './bytes.ts'
 
 const CHUNK = 24
 const CHUNK_SIZE = 0x100_0000
@@ -112,4 +112,11 @@ export function unpack(
     }
     values[i] = value
   }
+}
+
+/** The width in front of packed values. @throws MeshError MESH_BODY_CORRUPT when above `most`. */
+export function readWidth(input: ByteReader, most: number): number {
+  const width = input.u8()
+  if (width > most) throw corrupt(`width ${width} exceeds ${most}`)
+  return width
 }

@@ -6,8 +6,9 @@
 // cost the column its scale.
 //
 //   | coding, scale | what the coding needs: first, least step, width … | packed | specials |
-import { bitWidth, pack, unpack } from './bits.ts'
+import { bitWidth, pack, readWidth, unpack } from './bits.ts'
 import { type ByteReader, type ByteWriter, corrupt } from './bytes.ts'
+import { readXors, writeXors } from './xors.ts'
 
 const RAW = 0
 const STEPS = 1
@@ -26,13 +27,6 @@ const WHOLE_MAX = Number.MAX_SAFE_INTEGER
 const SPECIALS_PART = 4
 /** Below this width a varint per value, at least 8 bits, cannot win by much. */
 const VARINT_WIDTH_MIN = 12
-/** XOR windows wider than this save less than they cost in time. */
-const XOR_WIDTH_MAX = 56
-
-/** Which half of a float64 in memory is the low one: the wire is little-endian, hosts need not be. */
-const LOW = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1 ? 0 : 1
-const HIGH = 1 - LOW
-
 /**
  * Scratch for columns of numbers, kept from frame to frame: encoding allocates nothing.
  * One per codec; not for two calls at a time.
@@ -68,7 +62,8 @@ export function writeNumbers(
 ): void {
   scratch.ensure(to - from)
   if (!(scaleToWhole(values, from, to, scratch) && writeWhole(out, to - from, scratch))) {
-    writeBits(out, values, from, to, scratch)
+    const { whole: lows, steps: highs } = scratch
+    if (!writeXors(out, XORS, values, from, to, lows, highs)) writeRaw(out, values, from, to)
     return
   }
   if (scratch.specialCount === 0) return
@@ -240,53 +235,9 @@ function signedBytes(value: number): number {
   return magnitude < 0x10_0000 ? 3 : Math.ceil((bitWidth(magnitude) + 1) / 7)
 }
 
-/** XORs with the predecessor in the window of bits that change anywhere in the column, or raw. */
-function writeBits(
-  out: ByteWriter,
-  values: Float64Array,
-  from: number,
-  to: number,
-  scratch: NumberScratch,
-): void {
-  const count = to - from
-  const words = new Uint32Array(values.buffer, values.byteOffset + from * 8, count * 2)
-  let low = 0
-  let high = 0
-  for (let i = 2; i < words.length; i += 2) {
-    low |= words[i + LOW]! ^ words[i + LOW - 2]!
-    high |= words[i + HIGH]! ^ words[i + HIGH - 2]!
-  }
-  const leading = high !== 0 ? Math.clz32(high) : 32 + Math.clz32(low)
-  const trailing = low !== 0 ? trailingZeros(low) : 32 + trailingZeros(high)
-  const width = leading === 64 ? 0 : 64 - leading - trailing
-  if (count === 1 || width > XOR_WIDTH_MAX) {
-    out.u8(RAW)
-    for (let i = from; i < to; i++) out.f64(values[i]!)
-    return
-  }
-  const shift = width === 0 ? 0 : trailing
-  const { whole: lows, steps: highs } = scratch
-  for (let i = 1; i < count; i++) {
-    const lowXor = words[2 * i + LOW]! ^ words[2 * i + LOW - 2]!
-    const highXor = words[2 * i + HIGH]! ^ words[2 * i + HIGH - 2]!
-    lows[i] = (shift < 32 ? shiftPair(lowXor, highXor, shift) : highXor >>> (shift - 32)) >>> 0
-    highs[i] = shift < 32 ? highXor >>> shift : 0
-  }
-  out.u8(XORS)
-  out.f64(values[from]!)
-  out.u8(shift)
-  out.u8(width)
-  pack(out, lows, 1, count, 0, Math.min(width, 32))
-  if (width > 32) pack(out, highs, 1, count, 0, width - 32)
-}
-
-/** The low word of (high, low) >> shift, for shifts below 32. */
-function shiftPair(low: number, high: number, shift: number): number {
-  return shift === 0 ? low : (low >>> shift) | (high << (32 - shift))
-}
-
-function trailingZeros(word: number): number {
-  return word === 0 ? 32 : 31 - Math.clz32(word & -word)
+function writeRaw(out: ByteWriter, values: Float64Array, from: number, to: number): void {
+  out.u8(RAW)
+  for (let i = from; i < to; i++) out.f64(values[i]!)
 }
 
 function readRaw(input: ByteReader, values: Float64Array, count: number): void {
@@ -320,32 +271,6 @@ function readVarints(input: ByteReader, values: Float64Array, count: number): vo
   }
 }
 
-function readXors(input: ByteReader, values: Float64Array, count: number): void {
-  const first = input.f64()
-  const shift = input.u8()
-  const width = readWidth(input, 64)
-  if (shift + width > 64) throw corrupt(`XOR window of ${width} bits, shifted by ${shift}`)
-  const highs = new Float64Array(width > 32 ? count : 0)
-  unpack(input, values, 1, count, Math.min(width, 32))
-  if (width > 32) unpack(input, highs, 1, count, width - 32)
-  const words = new Uint32Array(values.buffer, values.byteOffset, count * 2)
-  values[0] = first
-  for (let i = 1; i < count; i++) {
-    const low = values[i]!
-    const high = width > 32 ? highs[i]! : 0
-    // Each word is taken from the pair shifted left; a shift by 32 or more moves low into high.
-    const lowXor = shift < 32 ? low << shift : 0
-    const highXor = shift < 32 ? (high << shift) | spill(low, shift) : low << (shift - 32)
-    words[2 * i + LOW] = words[2 * i + LOW - 2]! ^ lowXor
-    words[2 * i + HIGH] = words[2 * i + HIGH - 2]! ^ highXor
-  }
-}
-
-/** The bits of `low` that a shift to the left pushes into the word above. */
-function spill(low: number, shift: number): number {
-  return shift === 0 ? 0 : low >>> (32 - shift)
-}
-
 function readSpecials(input: ByteReader, values: Float64Array, count: number): void {
   const specialCount = input.varint()
   if (specialCount > count) throw corrupt(`${specialCount} specials among ${count} numbers`)
@@ -355,10 +280,4 @@ function readSpecials(input: ByteReader, values: Float64Array, count: number): v
     if (position >= count) throw corrupt(`special number at ${position} of ${count}`)
     values[position] = input.f64()
   }
-}
-
-function readWidth(input: ByteReader, most: number): number {
-  const width = input.u8()
-  if (width > most) throw corrupt(`width ${width} exceeds ${most}`)
-  return width
 }

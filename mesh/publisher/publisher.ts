@@ -137,6 +137,7 @@ export class Publisher implements AsyncDisposable {
       laneByKey: (key) => this.lanes.get(key),
       onDone: (entry) => this.stored(entry),
       onConflict: (entry) => this.rename(entry),
+      onDamaged: (entry) => this.damaged(entry),
     })
     this.host = this.seriesHost()
   }
@@ -273,6 +274,7 @@ export class Publisher implements AsyncDisposable {
     if (options.end ?? true) for (const { lane } of this.seriesByName.values()) this.end(lane)
     this.endTurn()
     await withTimeout(this.outbox.drained(), options.drainMs ?? 8000, this.options.clock)
+    this.sender.stop()
     this.retryTimer?.cancel()
     this.lingering?.cancel()
     await this.outbox.log?.close()
@@ -412,7 +414,8 @@ export class Publisher implements AsyncDisposable {
   private endTurn(): void {
     this.turnEnds = false
     if (this.sealed.length === 0) return
-    const sealed = this.sealed
+    // A frame may have been dropped, for want of room, in the very turn it was sealed in.
+    const sealed = this.sealed.filter(({ state }) => state === 'pending')
     this.sealed = []
     if (this.offline.size === 0) this.sender.send(sealed)
     else this.sender.send(sealed.filter((entry) => !this.holdBack(entry)))
@@ -502,6 +505,15 @@ export class Publisher implements AsyncDisposable {
     this.receiptTimes.delete(entry)
     this.outbox.finish(entry, 'dropped')
     this.endTurn()
+  }
+
+  /** The outbox log cannot give the frame back: it is lost here, and readers are told so. */
+  private damaged(entry: Entry): void {
+    this.counters.framesDamaged += 1
+    entry.lane.skip(entry.sequence, entry.count)
+    this.skipping.add(entry.lane)
+    this.receiptTimes.delete(entry)
+    this.outbox.finish(entry, 'dropped')
   }
 
   private addLane(source: string, stream: string, epoch: Epoch, lastSequence = 0): OutgoingLane {

@@ -2,6 +2,7 @@
 // Decides who gets what (docs/delivery.md §4); knows nothing of samples.
 import { ACK_LEVELS, readAck, type Ack, type AckLevel } from '../ack.ts'
 import type { Clock } from '../clock.ts'
+import { MeshError } from '../errors.ts'
 import type { Membership, MeshIdentity } from '../membership.ts'
 import { SUSPECT_AFTER_MS } from '../membership.ts'
 import { encodeMessage, MESSAGE_BYTES_TARGET } from '../message.ts'
@@ -31,6 +32,8 @@ export interface SenderOptions {
   readonly laneByKey: (key: OutgoingLane['key']) => OutgoingLane | undefined
   readonly onDone: (entry: Entry) => void
   readonly onConflict: (entry: Entry) => void
+  /** The outbox log could not give the frame back. */
+  readonly onDamaged: (entry: Entry) => void
 }
 
 export interface SenderCounters {
@@ -52,6 +55,7 @@ export class Sender {
   private readonly unlinkedSinceMs = new Map<StoreId, number>()
   private readonly leaving = new Set<StoreId>()
   private view = ''
+  private stopped = false
 
   constructor(options: SenderOptions) {
     this.options = options
@@ -66,8 +70,14 @@ export class Sender {
     this.refresh()
   }
 
+  /** Sends and answers nothing more. */
+  stop(): void {
+    this.stopped = true
+  }
+
   /** Sends frames sealed in this turn: one message per topic, to each store with room and to live subscribers. */
   send(entries: readonly Entry[]): void {
+    if (this.stopped) return
     const byTopic = new Map<string, Entry[]>()
     for (const entry of entries) {
       const group = byTopic.get(entry.lane.topic)
@@ -102,6 +112,7 @@ export class Sender {
 
   /** Looks at the stores again; when who gets what has changed, sends pending frames where they now belong. */
   refresh(): void {
+    if (this.stopped) return
     const { mesh, membership } = this.options
     const stores = membership.stores()
     const usable = new Set<StoreId>()
@@ -134,9 +145,11 @@ export class Sender {
     return [...this.queues.values()]
   }
 
-  private sendFresh(topic: string, part: readonly Entry[]): void {
-    const { transport, outbox, mesh, schemas, clock } = this.options
-    const frames = part.map((entry) => outbox.bytesOf(entry))
+  private sendFresh(topic: string, sealed: readonly Entry[]): void {
+    const { transport, mesh, schemas, clock } = this.options
+    const frames = sealed.flatMap((entry) => this.bytesOf(entry) ?? [])
+    const part = sealed.filter(({ state }) => state === 'pending')
+    if (part.length === 0) return
     const bytes = encodeMessage(mesh.id, transport.peerId, frames)
     const size = part.reduce((sum, entry) => sum + entry.size, 0)
     const now = clock.monotonicMs()
@@ -168,7 +181,7 @@ export class Sender {
     take: () => Entry | undefined,
     topicOf: (entry: Entry) => string,
   ): void {
-    const { transport, outbox, mesh, schemas, clock } = this.options
+    const { transport, mesh, schemas, clock } = this.options
     const now = clock.monotonicMs()
     let topic = ''
     let frames: Buffer[] = []
@@ -180,11 +193,13 @@ export class Sender {
       size = 0
     }
     for (let entry = take(); entry !== undefined; entry = take()) {
+      const bytes = this.bytesOf(entry)
+      if (bytes === undefined) continue
       const entryTopic = topicOf(entry)
       if (entryTopic !== topic || size + entry.size > MESSAGE_BYTES_TARGET) flush()
       topic = entryTopic
       schemas.sendTo(queue.peer!, entry.schemaId)
-      frames.push(outbox.bytesOf(entry))
+      frames.push(bytes)
       size += entry.size
       queue.markSent(entry, now)
       this.counters.framesSent += 1
@@ -192,7 +207,18 @@ export class Sender {
     flush()
   }
 
+  private bytesOf(entry: Entry): Buffer | undefined {
+    try {
+      return this.options.outbox.bytesOf(entry)
+    } catch (error) {
+      if (!(error instanceof MeshError) || error.code !== 'MESH_OUTBOX_DAMAGED') throw error
+      this.options.onDamaged(entry)
+      return undefined
+    }
+  }
+
   private receiveAcks(batch: readonly Message[]): void {
+    if (this.stopped) return
     for (const { bytes } of batch) {
       const ack = readAck(bytes, this.options.mesh.id)
       if (ack === undefined) this.counters.rejectedAcks += 1

@@ -141,8 +141,16 @@ export class MemoryStore implements FrameStore {
     if (known !== undefined) return known
     const { source, stream, epoch, laneKey: key } = frame
     const lane: MemoryLane = {
-      ...{ key, source, stream, epoch, held: new IntervalSet(), skipped: new IntervalSet() },
-      ...{ ended: undefined, lastIngestUs: 0, sampleCount: 0, frames: new Map() },
+      key,
+      source,
+      stream,
+      epoch,
+      held: new IntervalSet(),
+      skipped: new IntervalSet(),
+      ended: undefined,
+      lastIngestUs: 0,
+      sampleCount: 0,
+      frames: new Map(),
     }
     this.byLane.set(key, lane)
     return lane

@@ -60,14 +60,17 @@ function bucketToJson({ timeUs, source, fields }: BucketPartial): JsonBucket {
 
 function bucketFromJson([timeUs, source, fields]: JsonBucket): BucketPartial {
   return {
-    ...{ timeUs, source },
+    timeUs,
+    source,
     fields: new Map(fields.map(([name, json]) => [name, fieldFromJson(json)])),
   }
 }
 
 function fieldToJson({ count, numbers, sum, min, max, first, last }: FieldPartial): JsonField {
   return {
-    ...{ count, numbers, sum: sum.map(toJsonValue) },
+    count,
+    numbers,
+    sum: sum.map(toJsonValue),
     ...(min !== undefined && { min: toJsonValue(min) }),
     ...(max !== undefined && { max: toJsonValue(max) }),
     ...(first && { first: edgeToJson(first) }),
@@ -77,7 +80,9 @@ function fieldToJson({ count, numbers, sum, min, max, first, last }: FieldPartia
 
 function fieldFromJson({ count, numbers, sum, min, max, first, last }: JsonField): FieldPartial {
   return {
-    ...{ count, numbers, sum: sum.map(numberFromJson) },
+    count,
+    numbers,
+    sum: sum.map(numberFromJson),
     ...(min !== undefined && { min: numberFromJson(min) }),
     ...(max !== undefined && { max: numberFromJson(max) }),
     ...(first && { first: edgeFromJson(first) }),

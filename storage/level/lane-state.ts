@@ -56,6 +56,15 @@ export class BucketLane {
       this.ended = sequence
     }
   }
+
+  /** Forgets a frame that cannot be read any more. */
+  remove(sequence: number, count: number): void {
+    if (!this.held.has(sequence)) return
+    this.held = this.held.minus(new IntervalSet([sequence, sequence]))
+    this.sampleCount -= count
+    this.frameCount -= 1
+    if (this.ended === sequence) this.ended = 0
+  }
 }
 
 interface Newest {

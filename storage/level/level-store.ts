@@ -332,8 +332,12 @@ export class LevelStore implements FrameStore {
   private addBucket(startMs: number): Bucket {
     const { segmentBytesMax, segmentFramesMax, sync } = this.options
     const bucket = new Bucket({
-      ...{ startMs, segmentBytesMax, segmentFramesMax, sync },
-      ...{ files: this.files, indexes: this.indexes },
+      startMs,
+      segmentBytesMax,
+      segmentFramesMax,
+      sync,
+      files: this.files,
+      indexes: this.indexes,
       directory: path.join(this.directory, String(startMs)),
     })
     this.buckets.set(startMs, bucket)
@@ -423,7 +427,7 @@ export class LevelStore implements FrameStore {
   private async noteDamage(state: LaneState, place: Location, reason: string): Promise<void> {
     this.forget(state, place.sequence, place.count, reason)
     const part = place.bucket.lanes?.get(state.key)
-    if (part !== undefined) part.held = part.held.minus(only(place.sequence))
+    part?.remove(place.sequence, place.count)
     // Should the note not reach the disk, the next read finds the damage again.
     await place.bucket.noteDamage(state.key, place, reason).catch(() => undefined)
   }
@@ -458,6 +462,8 @@ export class LevelStore implements FrameStore {
         if (this.failure !== undefined) await bucket.recheck()
         await this.coolBucket(bucket)
       }
+    } catch (error) {
+      throw asWriteError(error, `cannot finish ${this.directory}`)
     } finally {
       await this.files.close()
       await this.indexes.close()
@@ -472,10 +478,6 @@ function partOf(state: LaneState, lanes: Map<LaneKey, BucketLane>, startMs: numb
   if (part === undefined) lanes.set(state.key, (part = new BucketLane(state.key, startMs)))
   state.current = part
   return part
-}
-
-function only(sequence: number): IntervalSet {
-  return new IntervalSet([sequence, sequence])
 }
 
 function sourceKey(stream: string, source: string): string {

@@ -47,7 +47,8 @@ export async function loadBucket(
   if (lanes !== undefined) return { lanes, segments, damage, lost: [], lastNumber }
   const rebuild = new Rebuild(db, directory, bucketMs, segments, damage)
   await rebuild.run(files)
-  return { ...rebuild, damage, lastNumber }
+  const { lanes: found, segments: usable, lost } = rebuild
+  return { lanes: found, segments: usable, damage, lost, lastNumber }
 }
 
 /** The lane summaries, when they sum up exactly the segments that are there. */

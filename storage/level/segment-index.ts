@@ -72,7 +72,7 @@ export async function putSegment(db: IndexDatabase, segment: MemorySegment): Pro
 export async function getSegments(db: IndexDatabase): Promise<Map<number, SegmentSummary>> {
   const found = new Map<number, SegmentSummary>()
   for await (const [key, value] of entriesWith(db, 's')) {
-    const summary = parseJson<SegmentSummary>(key, value)
+    const summary = parseJson(key, value) as SegmentSummary | undefined
     if (summary !== undefined) found.set(key.readUInt32BE(1), summary)
   }
   return found
@@ -157,7 +157,7 @@ export async function putBucket(
 }
 
 export async function getBucketSummary(db: IndexDatabase): Promise<BucketSummary | undefined> {
-  return parseJson<BucketSummary>(BUCKET_KEY, await db.get(BUCKET_KEY))
+  return parseJson(BUCKET_KEY, await db.get(BUCKET_KEY)) as BucketSummary | undefined
 }
 
 /** The b records hold no longer: the next open looks at the segments again. */
@@ -197,7 +197,7 @@ export async function putDamage(db: IndexDatabase, note: DamageNote): Promise<vo
 export async function getDamage(db: IndexDatabase): Promise<DamageNote[]> {
   const notes: DamageNote[] = []
   for await (const [key, value] of entriesWith(db, 'd')) {
-    const note = parseJson<DamageNote>(key, value)
+    const note = parseJson(key, value) as DamageNote | undefined
     if (note !== undefined) notes.push(note)
   }
   return notes
@@ -264,9 +264,9 @@ function jsonValue(key: Buffer, content: object): Buffer {
   return withCrc(key, Buffer.concat([text, Buffer.alloc(CRC_BYTES)]))
 }
 
-function parseJson<T>(key: Buffer, value: Buffer | undefined): T | undefined {
+function parseJson(key: Buffer, value: Buffer | undefined): unknown {
   const content = checked(key, value)
-  return content === undefined ? undefined : (JSON.parse(content.toString('utf8')) as T)
+  return content === undefined ? undefined : JSON.parse(content.toString('utf8'))
 }
 
 function parseChunk(key: Buffer, value: Buffer | undefined): LaneChunk | undefined {
@@ -278,12 +278,10 @@ function parseChunk(key: Buffer, value: Buffer | undefined): LaneChunk | undefin
 
 function laneValue(key: Buffer, lane: BucketLane): Buffer {
   const lists = [lane.held.toRuns(), lane.skipped.toRuns(), lane.segments.toRuns()]
-  const numbers = [
-    ...[lane.bucketMs, lane.ended, lane.lastIngestUs, lane.sampleCount, lane.frameCount],
-    ...[lane.firstUs, lane.lastUs, lane.newestUs, lane.newestSequence],
-    ...lists.map((list) => list.length),
-  ]
-  const all = Float64Array.from([numbers, ...lists].flat())
+  const sums = [lane.bucketMs, lane.ended, lane.lastIngestUs, lane.sampleCount, lane.frameCount]
+  const newest = [lane.firstUs, lane.lastUs, lane.newestUs, lane.newestSequence]
+  const lengths = lists.map((list) => list.length)
+  const all = Float64Array.from([sums, newest, lengths, ...lists].flat())
   return withCrc(key, Buffer.concat([Buffer.from(all.buffer), Buffer.alloc(CRC_BYTES)]))
 }
 
@@ -306,7 +304,7 @@ function parseLane(key: Buffer, value: Buffer | undefined): BucketLane | undefin
   let at = LANE_NUMBERS
   for (const [i, set] of [lane.held, lane.skipped, lane.segments].entries()) {
     const end = at + numbers[9 + i]!
-    for (; at < end; at += 2) set.add(numbers[at]!, numbers[at + 1]!)
+    for (; at < end; at += 2) set.add(numbers[at]!, numbers[at + 1])
   }
   return lane
 }

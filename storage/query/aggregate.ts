@@ -110,22 +110,14 @@ export function bucketRow(bucket: BucketPartial, aggregates: readonly Aggregate[
 }
 
 function valueOf(partial: FieldPartial, aggregate: Aggregate): Value | undefined {
-  switch (aggregate) {
-    case 'count':
-      return partial.count
-    case 'sum':
-      return partial.numbers === 0 ? undefined : roundedSum(partial.sum)
-    case 'avg':
-      return partial.numbers === 0 ? undefined : roundedSum(partial.sum) / partial.numbers
-    case 'min':
-      return partial.min
-    case 'max':
-      return partial.max
-    case 'first':
-      return partial.first?.value
-    case 'last':
-      return partial.last?.value
-  }
+  if (aggregate === 'count') return partial.count
+  if (aggregate === 'min') return partial.min
+  if (aggregate === 'max') return partial.max
+  if (aggregate === 'first') return partial.first?.value
+  if (aggregate === 'last') return partial.last?.value
+  if (partial.numbers === 0) return undefined
+  const sum = roundedSum(partial.sum)
+  return aggregate === 'sum' ? sum : sum / partial.numbers
 }
 
 function keyOf({ timeUs, source, epoch, sequence, index }: Row): RowKey {

@@ -71,14 +71,9 @@ export class Asker {
    * those that do has the stream.
    */
   async ask(query: Query, signal: AbortSignal): Promise<Answer<Row | BucketRow>> {
-    switch (query.kind) {
-      case 'latest':
-        return this.latest(query, signal)
-      case 'range':
-        return this.range(query, signal)
-      case 'downsample':
-        return this.downsample(query, signal)
-    }
+    if (query.kind === 'latest') return await this.latest(query, signal)
+    if (query.kind === 'range') return await this.range(query, signal)
+    return await this.downsample(query, signal)
   }
 
   async latest(query: LatestQuery, signal: AbortSignal): Promise<Answer<Row>> {

@@ -104,18 +104,15 @@ const SHAPES = {
  */
 export function parseQuery(input: unknown, nowUs: number): Query {
   const kind = kindOf(input)
-  switch (kind) {
-    case 'latest': {
-      const query = check(SHAPES.latest, input)
-      return { kind, ...selectionOf(query), fromUs: timeOf('from', query.from, nowUs) ?? 0 }
-    }
-    case 'range': {
-      const query = check(SHAPES.range, input)
-      return { kind, ...selectionOf(query), ...rangeOf(query, nowUs), order: query.order ?? 'asc' }
-    }
-    case 'downsample':
-      return downsampleOf(check(SHAPES.downsample, input), nowUs)
+  if (kind === 'latest') {
+    const query = check(SHAPES.latest, input)
+    return { kind, ...selectionOf(query), fromUs: timeOf('from', query.from, nowUs) ?? 0 }
   }
+  if (kind === 'range') {
+    const query = check(SHAPES.range, input)
+    return { kind, ...selectionOf(query), ...rangeOf(query, nowUs), order: query.order ?? 'asc' }
+  }
+  return downsampleOf(check(SHAPES.downsample, input), nowUs)
 }
 
 function downsampleOf(query: z.infer<typeof SHAPES.downsample>, nowUs: number): DownsampleQuery {
@@ -173,10 +170,7 @@ function check<T>(shape: z.ZodType<T> & { readonly shape: object }, input: unkno
   if (issue.code === 'invalid_value') {
     const said = JSON.stringify(valueAt(input, issue.path))
     const allowed = issue.values.map(String)
-    throw invalid(
-      path,
-      `${said} is not one of ${allowed.join(', ')}.${didYouMean(String(said), allowed)}`,
-    )
+    throw invalid(path, `${said} is not one of ${allowed.join(', ')}.${didYouMean(said, allowed)}`)
   }
   throw invalid(
     path,

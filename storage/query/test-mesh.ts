@@ -4,10 +4,12 @@ import {
   codecFor,
   compileSchema,
   encodeFrame,
+  NO_SCHEMA,
   openFrame,
   systemClock,
   type Epoch,
   type Frame,
+  type FrameHeader,
   type LaneKey,
   type Sample,
   type Schema,
@@ -48,8 +50,12 @@ export interface FrameName {
 
 export function dataFrame(name: FrameName, samples: readonly Sample[], stream = STREAM): Frame {
   const times = samples.map(({ timeUs }) => timeUs)
-  const header = {
-    ...({ ...name, stream, kind: 'data', codec: 'columnar', schemaId: schema.id } as const),
+  const header: FrameHeader = {
+    ...name,
+    stream,
+    kind: 'data',
+    codec: 'columnar',
+    schemaId: schema.id,
     firstUs: Math.min(...times),
     lastUs: Math.max(...times),
     count: samples.length,
@@ -66,9 +72,15 @@ export function skipFrame(name: FrameName, runs: readonly (readonly number[])[])
 }
 
 function controlFrame(name: FrameName, stream: string, kind: 'end' | 'skip', body: string): Frame {
-  const header = {
-    ...{ ...name, stream, kind, schemaId: '0000000000000000' as SchemaId },
-    ...({ codec: kind === 'end' ? 'none' : 'json', firstUs: 0, lastUs: 0, count: 0 } as const),
+  const header: FrameHeader = {
+    ...name,
+    stream,
+    kind,
+    codec: kind === 'end' ? 'none' : 'json',
+    schemaId: NO_SCHEMA,
+    firstUs: 0,
+    lastUs: 0,
+    count: 0,
   }
   return openFrame(encodeFrame(header, Buffer.from(body)))
 }
@@ -117,7 +129,11 @@ export class TestStore {
   constructor(id: StoreId, members: () => readonly Member[]) {
     this.id = id
     this.peer = new LocalPeer({
-      ...{ storeId: id, life: 'a', store: this.store, schemaOf, members },
+      storeId: id,
+      life: 'a',
+      store: this.store,
+      schemaOf,
+      members,
       latest: new ScannedLatest(() => this.frames),
       notCounted: () => this.notCounted,
     })
@@ -163,9 +179,10 @@ export class TestMesh {
 
   constructor(size: number, writeQuorum = Math.min(2, size)) {
     const members = (): Member[] =>
-      Array.from({ length: size }, (_, i) => ({
-        ...({ storeId: storeId(i + 1), state: 'member', http: `http://${i}` } as const),
-      }))
+      Array.from({ length: size }, (_, i) => {
+        const state = 'member' as const
+        return { storeId: storeId(i + 1), state, http: `http://${i}` }
+      })
     this.stores = Array.from({ length: size }, (_, i) => new TestStore(storeId(i + 1), members))
     this.asker = new Asker({
       stores: () => ({ members: members(), writeQuorum }),

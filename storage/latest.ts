@@ -1,0 +1,173 @@
+// The newest sample of each (stream, source), in memory. Updated from frames once they are
+// acknowledged: by the header's last event time alone, so that it costs a look-up and a small copy
+// per frame; the body is decoded when somebody asks, once. A tie goes to the later epoch, then to the
+// later sequence, so that all stores that hold the same frames answer alike.
+import { readFrame, type Epoch, type Frame, type LaneKey, type Sample } from '../mesh/index.ts'
+import type { LaneRecord, StoredFrame } from './frame-store.ts'
+
+export interface LatestEntry {
+  readonly epoch: Epoch
+  readonly sequence: number
+  /** Which sample of its frame. */
+  readonly index: number
+  readonly sample: Sample
+}
+
+/** What rebuilding reads; a LevelStore is one. */
+export interface NewestFrames {
+  /** The newest data frame of each lane. */
+  newest(): Iterable<{
+    readonly lane: Pick<LaneRecord, 'key' | 'stream' | 'source' | 'epoch'>
+    readonly lastUs: number
+    readonly sequence: number
+  }>
+  read(key: LaneKey, from: number, to: number): AsyncIterable<StoredFrame>
+}
+
+export interface LatestOptions {
+  /**
+   * The samples of a data frame; undefined when they cannot be had (unknown schema, body damaged).
+   * Not kept: asked again at the next query.
+   */
+  readonly decode: (frame: Frame) => readonly Sample[] | undefined
+  /** Bytes of frames kept undecoded. A frame beyond is decoded at once and only its newest sample kept. Default 64 MiB. */
+  readonly bytesMax?: number
+}
+
+interface Slot {
+  lastUs: number
+  epoch: Epoch
+  sequence: number
+  /** The frame in the first `size` bytes of a buffer of ours, which the next frame reuses. */
+  bytes: Buffer
+  size: number
+  entry: LatestEntry | undefined
+}
+
+const BYTES_MAX = 64 << 20
+/** Frames of one source differ a little in size: room to spare saves making a buffer for each. */
+const ROUND_BYTES = 256
+const NOTHING = Buffer.alloc(0)
+
+export class Latest {
+  private readonly decode: LatestOptions['decode']
+  private readonly bytesMax: number
+  private readonly table = new Map<string, Map<string, Slot>>()
+  private heldBytes = 0
+
+  constructor(options: LatestOptions) {
+    this.decode = options.decode
+    this.bytesMax = options.bytesMax ?? BYTES_MAX
+  }
+
+  /** Fills the table from what a store holds: reads one frame for each stream and source. */
+  async rebuild(store: NewestFrames): Promise<void> {
+    const bySource = new Map<string, (Age & { readonly key: LaneKey })[]>()
+    for (const { lane, lastUs, sequence } of store.newest()) {
+      const name = `${lane.stream}\0${lane.source}`
+      const candidate = { key: lane.key, lastUs, epoch: lane.epoch, sequence }
+      const others = bySource.get(name)
+      if (others === undefined) bySource.set(name, [candidate])
+      else others.push(candidate)
+    }
+    for (const candidates of bySource.values()) {
+      candidates.sort((a, b) => (isNewer(a, b) ? -1 : 1))
+      for (const { key, sequence } of candidates) {
+        // One that turns out to be damaged leaves the next newest of another lane.
+        if (await this.readInto(store, key, sequence)) break
+      }
+    }
+  }
+
+  /** Takes in frames that have been committed; their bytes are copied where they are kept. */
+  update(frames: Iterable<{ readonly frame: Frame }>): void {
+    for (const { frame } of frames) {
+      if (frame.kind !== 'data') continue
+      let sources = this.table.get(frame.stream)
+      if (sources === undefined) this.table.set(frame.stream, (sources = new Map()))
+      const slot = sources.get(frame.source)
+      if (slot === undefined) sources.set(frame.source, this.newSlot(frame))
+      else if (isNewer(frame, slot)) this.replace(slot, frame)
+    }
+  }
+
+  get(stream: string, source: string): LatestEntry | undefined {
+    const slot = this.table.get(stream)?.get(source)
+    return slot === undefined ? undefined : (slot.entry ?? this.open(slot))
+  }
+
+  streams(): IterableIterator<string> {
+    return this.table.keys()
+  }
+
+  sources(stream: string): IterableIterator<string> {
+    return (this.table.get(stream) ?? new Map<string, Slot>()).keys()
+  }
+
+  private async readInto(store: NewestFrames, key: LaneKey, sequence: number): Promise<boolean> {
+    for await (const stored of store.read(key, sequence, sequence)) {
+      this.update([stored])
+      return true
+    }
+    return false
+  }
+
+  private newSlot(frame: Frame): Slot {
+    const slot = {
+      lastUs: 0,
+      epoch: frame.epoch,
+      sequence: 0,
+      bytes: NOTHING,
+      size: 0,
+      entry: undefined,
+    }
+    this.replace(slot, frame)
+    return slot
+  }
+
+  /** Copies the frame: its own bytes would hold on to the slab of a whole batch. */
+  private replace(slot: Slot, frame: Frame): void {
+    const size = frame.bytes.length
+    if (size > slot.bytes.length || size * 2 < slot.bytes.length - ROUND_BYTES) {
+      this.heldBytes -= slot.bytes.length
+      slot.bytes = Buffer.allocUnsafeSlow(Math.ceil(size / ROUND_BYTES) * ROUND_BYTES)
+      this.heldBytes += slot.bytes.length
+    }
+    slot.bytes.set(frame.bytes)
+    slot.size = size
+    slot.lastUs = frame.lastUs
+    slot.epoch = frame.epoch
+    slot.sequence = frame.sequence
+    slot.entry = undefined
+    if (this.heldBytes > this.bytesMax && this.open(slot) !== undefined) {
+      this.heldBytes -= slot.bytes.length
+      slot.bytes = NOTHING
+    }
+  }
+
+  private open(slot: Slot): LatestEntry | undefined {
+    const frame = readFrame(slot.bytes.subarray(0, slot.size))
+    if (typeof frame === 'string') return undefined
+    const samples = this.decode(frame)
+    if (samples === undefined || samples.length === 0) return undefined
+    let index = 0
+    for (let i = 1; i < samples.length; i++) {
+      if (samples[i]!.timeUs >= samples[index]!.timeUs) index = i
+    }
+    const { epoch, sequence } = slot
+    slot.entry = { epoch, sequence, index, sample: samples[index]! }
+    return slot.entry
+  }
+}
+
+interface Age {
+  readonly lastUs: number
+  readonly epoch: Epoch
+  readonly sequence: number
+}
+
+function isNewer(a: Age, b: Age): boolean {
+  if (a.lastUs !== b.lastUs) return a.lastUs > b.lastUs
+  if (a.epoch !== b.epoch) return a.epoch > b.epoch
+  return a.sequence > b.sequence
+}

@@ -1,0 +1,86 @@
+// Every schema this store has met, for ever: outside the buckets, so that retention leaves them alone,
+// and on the disk before any frame that names them is acknowledged. All are in memory as well: there
+// are few, and every query needs some.
+import fs from 'node:fs'
+import path from 'node:path'
+import {
+  canonicalJson,
+  compileSchema,
+  type JsonSchema,
+  type Schema,
+  type SchemaId,
+} from '../mesh/index.ts'
+import { asWriteError, makeDirectory, replaceFile } from './level/disk.ts'
+
+export class SchemaStore {
+  /** Files that do not hold the schema they are named after: to be fetched again. */
+  readonly damaged: readonly string[]
+  private readonly directory: string
+  private readonly schemas: Map<SchemaId, Schema>
+  private readonly writing = new Map<SchemaId, Promise<void>>()
+
+  constructor(directory: string, schemas: Map<SchemaId, Schema>, damaged: readonly string[]) {
+    this.directory = directory
+    this.schemas = schemas
+    this.damaged = damaged
+  }
+
+  has(id: SchemaId): boolean {
+    return this.schemas.has(id)
+  }
+
+  get(id: SchemaId): Schema | undefined {
+    return this.schemas.get(id)
+  }
+
+  list(): readonly Schema[] {
+    return [...this.schemas.values()]
+  }
+
+  /**
+   * Resolves when the schema is on the disk; only then `has` and `get` know it.
+   * @throws StorageError STORE_DISK_FULL, STORE_WRITE_FAILED.
+   */
+  async put(schema: Schema): Promise<void> {
+    if (this.schemas.has(schema.id)) return
+    let written = this.writing.get(schema.id)
+    if (written === undefined) {
+      written = this.write(schema).finally(() => this.writing.delete(schema.id))
+      this.writing.set(schema.id, written)
+    }
+    await written
+  }
+
+  private async write(schema: Schema): Promise<void> {
+    const file = path.join(this.directory, `${schema.id}.json`)
+    try {
+      await replaceFile(file, canonicalJson(schema.json))
+    } catch (error) {
+      throw asWriteError(error, `cannot keep schema ${schema.id}`)
+    }
+    this.schemas.set(schema.id, schema)
+  }
+}
+
+/** Opens `directory` (made when missing) and reads every schema in it. */
+export async function openSchemaStore(directory: string): Promise<SchemaStore> {
+  await makeDirectory(directory)
+  const schemas = new Map<SchemaId, Schema>()
+  const damaged: string[] = []
+  for (const name of await fs.promises.readdir(directory)) {
+    if (!name.endsWith('.json')) continue
+    const schema = parseSchema(await fs.promises.readFile(path.join(directory, name), 'utf8'))
+    // The id is the hash of the content: a file that rotted is not the schema it is named after.
+    if (schema !== undefined && name === `${schema.id}.json`) schemas.set(schema.id, schema)
+    else damaged.push(name)
+  }
+  return new SchemaStore(directory, schemas, damaged)
+}
+
+function parseSchema(text: string): Schema | undefined {
+  try {
+    return compileSchema(JSON.parse(text) as JsonSchema)
+  } catch {
+    return undefined
+  }
+}
