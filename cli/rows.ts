@@ -108,7 +108,8 @@ function readingOf(
   }
   const fields: Record<string, Value> = {}
   for (const [name, value] of Object.entries(row)) {
-    if (name === sourceField || name === timeField || value === undefined || value === null) continue
+    if (name === sourceField || name === timeField || value === undefined || value === null)
+      continue
     if (typeof value === 'object') return { reason: `field ${name} is nested; flatten it` }
     fields[name] = value as Value
   }
@@ -121,7 +122,10 @@ async function firstByte(input: Readable): Promise<string | undefined> {
     const chunk = input.read() as Buffer | null
     if (chunk !== null) {
       input.unshift(chunk)
-      const text = chunk.toString('utf8').replace(/^\uFEFF/, '').trimStart()
+      const text = chunk
+        .toString('utf8')
+        .replace(/^\uFEFF/, '')
+        .trimStart()
       return text === '' ? '{' : text[0]
     }
     if (input.readableEnded || input.destroyed) return undefined

@@ -19,7 +19,11 @@ const program = new Command('skein')
   .description('A brokerless telemetry mesh: acknowledged readings are on disk on several peers.')
   .option('-c, --config <file>', 'configuration (default: skein.yaml here, if there is one)')
   .option('--data <dir>', 'where data is kept (default: ./.skein)')
-  .option('--seed <endpoint>', 'a peer to begin with, e.g. tcp://127.0.0.1:7701; may be repeated', collect)
+  .option(
+    '--seed <endpoint>',
+    'a peer to begin with, e.g. tcp://127.0.0.1:7701; may be repeated',
+    collect,
+  )
   .option('--set <key=value>', 'override any configuration key; may be repeated', collect)
   .option('--json', 'print JSON')
   .showHelpAfterError()
@@ -36,6 +40,7 @@ endQuietlyOnEpipe()
 try {
   await program.parseAsync()
 } catch (error) {
-  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage
+  if (error instanceof CommanderError)
+    process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage
   else process.exitCode = reportError(error, process.argv.includes('--json'))
 }

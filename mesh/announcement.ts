@@ -79,5 +79,9 @@ export function readAnnouncement(bytes: Buffer): Announcement | undefined {
   const parsed = announcement.safeParse(json)
   if (!parsed.success) return undefined
   const { members, grantBytes, ...rest } = parsed.data
-  return { ...rest, grantBytes, members: new Map(Object.entries(members) as [StoreId, MemberState][]) }
+  return {
+    ...rest,
+    grantBytes,
+    members: new Map(Object.entries(members) as [StoreId, MemberState][]),
+  }
 }

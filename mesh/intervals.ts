@@ -112,9 +112,7 @@ export class IntervalSet {
   }
 
   equals(other: IntervalSet): boolean {
-    return (
-      this.runs.length === other.runs.length && this.runs.every((n, i) => n === other.runs[i])
-    )
+    return this.runs.length === other.runs.length && this.runs.every((n, i) => n === other.runs[i])
   }
 
   /** The flat array [a0, b0, a1, b1, …], for the wire and for disk. A copy. */

@@ -22,7 +22,8 @@ export function mergeTables(table: MemberTable, other: MemberTable): MemberTable
   let merged: Map<StoreId, MemberState> | undefined
   for (const [storeId, state] of other) {
     const known = (merged ?? table).get(storeId)
-    if (known !== undefined && MEMBER_STATES.indexOf(known) >= MEMBER_STATES.indexOf(state)) continue
+    if (known !== undefined && MEMBER_STATES.indexOf(known) >= MEMBER_STATES.indexOf(state))
+      continue
     merged ??= new Map(table)
     merged.set(storeId, state)
   }

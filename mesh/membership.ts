@@ -12,7 +12,12 @@ import {
   type PeerInfo,
 } from './announcement.ts'
 import type { Clock, Timer } from './clock.ts'
-import { currentMembers, mergeTables, type MemberTable, type MemberWitness } from './member-table.ts'
+import {
+  currentMembers,
+  mergeTables,
+  type MemberTable,
+  type MemberWitness,
+} from './member-table.ts'
 import type { MeshId, PeerId, StoreId } from './names.ts'
 import { PEERS_TOPIC } from './topic.ts'
 import { isPeerTransport, type Message, type PeerTransport, type Transport } from './transport.ts'

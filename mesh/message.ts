@@ -21,7 +21,11 @@ export interface Envelope {
 /** Why bytes are not a message of this mesh. Counted, never thrown. */
 export type MessageFault = 'short' | 'magic' | 'mesh' | 'length'
 
-export function encodeMessage(meshId: MeshId, publisher: PeerId, frames: readonly Buffer[]): Buffer {
+export function encodeMessage(
+  meshId: MeshId,
+  publisher: PeerId,
+  frames: readonly Buffer[],
+): Buffer {
   let size = MESSAGE_HEADER_BYTES
   for (const frame of frames) size += 4 + frame.length
   const bytes = Buffer.allocUnsafe(size)

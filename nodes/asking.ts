@@ -2,7 +2,7 @@
 // asker that reaches all of them.
 import { setTimeout as delay } from 'node:timers/promises'
 import { systemClock, type Session } from '../mesh/index.ts'
-import { Asker, connectPeer, StorageError, type StoreView } from '../storage/index.ts'
+import { Asker, PeerClient, StorageError, type StoreView } from '../storage/index.ts'
 import type { Config } from './config/config.ts'
 import { openSession, type NodeSessionOptions } from './session.ts'
 
@@ -15,7 +15,10 @@ export interface Asking extends AsyncDisposable {
 }
 
 /** @throws StorageError QUERY_NO_PEER when no storage peer answers within 5 s. */
-export async function openAsking(config: Config, options: NodeSessionOptions = {}): Promise<Asking> {
+export async function openAsking(
+  config: Config,
+  options: NodeSessionOptions = {},
+): Promise<Asking> {
   const session = await openSession(config, options)
   try {
     await someStore(session, config)
@@ -26,10 +29,14 @@ export async function openAsking(config: Config, options: NodeSessionOptions = {
   const asker = new Asker({
     stores: () => storeView(session),
     clock: systemClock,
-    connect: connectPeer,
+    connect: connectStore,
   })
   return { session, asker, [Symbol.asyncDispose]: () => session.close() }
 }
+
+/** A store behind its HTTP address. */
+export const connectStore = (http: string): PeerClient =>
+  new PeerClient({ http, clock: systemClock })
 
 /** The stores as an asker wants them. */
 export function storeView({ membership, mesh }: Session): StoreView {

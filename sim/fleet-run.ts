@@ -95,7 +95,8 @@ export class FleetRun {
     const sinceUs = this.onlineSinceUs.get(source) ?? 0
     for (const timeUs of timesUs) {
       const latencyUs = nowUs - Math.max(timeUs, sinceUs)
-      if (Number.isFinite(latencyUs)) this.storedLatencyUs.record(Math.max(1, Math.round(latencyUs)))
+      if (Number.isFinite(latencyUs))
+        this.storedLatencyUs.record(Math.max(1, Math.round(latencyUs)))
     }
   }
 }

@@ -164,7 +164,7 @@ export class Ingest {
 function runsAround(held: IntervalSet, touched: IntervalSet): number[] {
   const runs: number[] = []
   for (const [from, to] of touched) {
-    for (let at = from; at <= to; ) {
+    for (let at = from; at <= to;) {
       const run = held.runAt(at)
       if (run === undefined) {
         at += 1

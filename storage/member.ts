@@ -19,8 +19,6 @@ export interface MemberDocument {
 export interface StoreMemberOptions {
   readonly storeId: StoreId
   readonly writeQuorum: number
-  /** Nobody can confirm this store: its only seed is itself, and its disk is new. */
-  readonly founds: boolean
   readonly document: DurableJson<MemberDocument>
   readonly membership: () => MembershipView
   /** The table on disk has changed: announce it. */
@@ -37,16 +35,20 @@ export class StoreMember {
     this.options = options
   }
 
-  /** Reads the table from disk, or founds the mesh. */
-  async open(): Promise<void> {
-    const { document, founds, storeId } = this.options
-    const saved = await document.load()
-    if (saved !== undefined) {
-      this.table = new Map(Object.entries(saved.members) as [StoreId, MemberState][])
-      this.confirmed = saved.joined
-    } else if (founds) {
-      await this.save(new Map([[storeId, 'member']]), true)
-    }
+  /** Reads the table from disk. Before this it hears and says nothing. */
+  async load(): Promise<void> {
+    const saved = await this.options.document.load()
+    if (saved === undefined) return
+    this.table = new Map(Object.entries(saved.members) as [StoreId, MemberState][])
+    this.confirmed = saved.joined
+  }
+
+  /** Begins a mesh of its own, unless this store knows of others: nobody could confirm it. */
+  async found(): Promise<void> {
+    const { storeId } = this.options
+    if (this.table.size > 0) return
+    this.change(() => this.save(mergeTables(this.table, new Map([[storeId, 'member']])), true))
+    await this.saving
   }
 
   /** Confirmed: this store may acknowledge. */
@@ -67,7 +69,9 @@ export class StoreMember {
   /** Takes in what another store announced. */
   hear({ self, members }: Announcement): void {
     const announced: MemberTable =
-      self.storeId === undefined ? members : mergeTables(members, new Map([[self.storeId, 'member']]))
+      self.storeId === undefined
+        ? members
+        : mergeTables(members, new Map([[self.storeId, 'member']]))
     this.merge(announced)
   }
 

@@ -77,7 +77,11 @@ export class Removal {
   /** Every remaining member has the mark on its disk, so none counts or chooses the store any more. */
   private isConfirmed(leaving: StoreId, remaining: readonly StoreId[]): boolean {
     const { storeId, membership } = this.options
-    const witnesses = new Map(membership().witnesses().map((each) => [each.storeId, each]))
+    const witnesses = new Map(
+      membership()
+        .witnesses()
+        .map((each) => [each.storeId, each]),
+    )
     return remaining.every((id) => {
       const state = witnesses.get(id)?.table.get(leaving)
       return id === storeId || (state !== undefined && state !== 'member')

@@ -28,10 +28,10 @@ class Pair {
       connect: () => this.other(),
       keep: async ({ frame, ingestUs }) => {
         await mine!.hold([frame], ingestUs)
-        return 'kept'
+        return 'stored'
       },
       hasSchema: (id) => this.schemas.has(id),
-      keepSchema: async ({ schemaId }) => void this.schemas.add(schemaId),
+      keepSchema: async ({ id }) => void this.schemas.add(id),
       clock: { ...systemClock, startTimer: (ms, callback) => this.startTimer(ms, callback) },
       ...options,
     })

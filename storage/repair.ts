@@ -15,6 +15,7 @@ import {
   type Clock,
   type Frame,
   type LaneKey,
+  type Schema,
   type SchemaId,
   type StoreId,
   type Timer,
@@ -24,6 +25,7 @@ import type { FrameStore, StoredFrame } from './frame-store.ts'
 import { withDeadline } from './query/deadline.ts'
 import { damagedRuns } from './query/digest.ts'
 import type { LaneRuns, Member, RepairPeer } from './query/peer.ts'
+import type { Outcome } from './writer.ts'
 
 export interface RepairOptions {
   readonly store: FrameStore
@@ -33,14 +35,11 @@ export interface RepairOptions {
   readonly writeQuorum: number
   readonly ownedShards: () => readonly number[]
   readonly connect: (http: string) => RepairPeer
-  /**
-   * Stores one frame; resolves when it is synced, was there already, is in conflict with what is
-   * there, or was refused (no room, disk full): then this look ends.
-   */
-  readonly keep: (stored: StoredFrame) => Promise<'kept' | 'duplicate' | 'conflict' | 'refused'>
+  /** Stores one frame and resolves with what became of it; after `refused` this look ends. */
+  readonly keep: (stored: StoredFrame) => Promise<Outcome>
   readonly hasSchema: (id: SchemaId) => boolean
-  /** Stores the frame of a schema, checked; resolves once it is synced. */
-  readonly keepSchema: (frame: Frame) => Promise<void>
+  /** Resolves once the schema is synced. */
+  readonly keepSchema: (schema: Schema) => Promise<void>
   readonly clock: Clock
   /** Default 5000. */
   readonly intervalMs?: number
@@ -325,7 +324,7 @@ export class Repair {
       return false
     }
     if (outcome === 'conflict') this.counters.conflicts += 1
-    if (outcome === 'kept') {
+    if (outcome === 'stored') {
       this.counters.pulledFrames += 1
       this.counters.pulledBytes += frame.bytes.length
     }
@@ -344,8 +343,9 @@ export class Repair {
     const bytes = await peer.schema(schemaId, this.stopping.signal)
     const frame = bytes && readFrame(bytes)
     if (frame === undefined || typeof frame === 'string') return false
-    if (schemaFromFrame(frame).id !== schemaId) return false
-    await keepSchema(frame)
+    const schema = schemaFromFrame(frame)
+    if (schema.id !== schemaId) return false
+    await keepSchema(schema)
     this.counters.pulledSchemas += 1
     return true
   }

@@ -9,7 +9,8 @@ export function rowTable(rows: readonly (Row | BucketRow)[]): string[] {
     if (row.source !== undefined) line['source'] = row.source
     for (const [name, value] of Object.entries(row.fields)) {
       if (typeof value !== 'object') line[name] = text(value)
-      else for (const [aggregate, of] of Object.entries(value)) line[`${name} ${aggregate}`] = text(of)
+      else
+        for (const [aggregate, of] of Object.entries(value)) line[`${name} ${aggregate}`] = text(of)
     }
     return line
   })

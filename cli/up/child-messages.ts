@@ -20,7 +20,11 @@ export interface StoreStats {
 }
 
 export type ChildMessage =
-  | { readonly type: 'ready'; readonly endpoint?: string | undefined; readonly http?: string | undefined }
+  | {
+      readonly type: 'ready'
+      readonly endpoint?: string | undefined
+      readonly http?: string | undefined
+    }
   | { readonly type: 'store'; readonly stats: StoreStats }
   | { readonly type: 'aggregator'; readonly results: number; readonly samples: number }
   | {

@@ -70,7 +70,8 @@ export class Child {
       this.options.onMessage(message)
     })
     child.stderr!.setEncoding('utf8').on('data', (text: string) => {
-      for (const line of text.split('\n')) if (line !== '') this.options.onLog(`${this.name}: ${line}`)
+      for (const line of text.split('\n'))
+        if (line !== '') this.options.onLog(`${this.name}: ${line}`)
     })
     this.exited = new Promise((resolve) => {
       child.once('exit', (code) => {

@@ -44,7 +44,9 @@ export class LocalMesh {
     const first = this.child('storage', 1, ['--seed', bind, '--set', `zeromq.bind=${bind}`])
     await first.start()
     this.seeds = [first.endpoint!]
-    const others = Array.from({ length: config.up.storage - 1 }, (_, i) => this.child('storage', i + 2))
+    const others = Array.from({ length: config.up.storage - 1 }, (_, i) =>
+      this.child('storage', i + 2),
+    )
     await Promise.all(others.map((child) => child.start()))
     await this.listen()
     const aggregators = Array.from({ length: config.up.aggregators }, (_, i) =>

@@ -70,7 +70,9 @@ async function runNode(
     const undelivered = await node.stop(STOP_MS - 1_000)
     tellParent(node.stats())
     if (undelivered > 0) {
-      warning(`${undelivered} samples were not acknowledged and no disk outbox keeps them: they are lost`)
+      warning(
+        `${undelivered} samples were not acknowledged and no disk outbox keeps them: they are lost`,
+      )
       process.exitCode = EXIT.undelivered
     }
   } catch (error) {

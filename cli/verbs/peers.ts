@@ -13,7 +13,9 @@ export function addPeers(program: Command): void {
     .action(show)
   peers
     .command('remove <store>')
-    .description('end the membership of a store (its id, or the start of it) and re-replicate its history')
+    .description(
+      'end the membership of a store (its id, or the start of it) and re-replicate its history',
+    )
     .action(remove)
 }
 
@@ -53,8 +55,12 @@ async function remove(prefix: string, _flags: unknown, command: Command): Promis
   }
   const { storeId } = chosen[0]!
   const through = stores.find((store) => store.storeId !== storeId && !store.suspect && store.http)
-  if (through === undefined) throw new UsageError(`no other store can be reached to remove ${storeId}`)
+  if (through === undefined)
+    throw new UsageError(`no other store can be reached to remove ${storeId}`)
   await requestRemoval(through.http!, storeId)
   if (wantsJson(command)) printJson({ storeId, state: 'leaving' })
-  else note(`${storeId} is leaving: its history is being copied; skein peers shows it until that is done`)
+  else
+    note(
+      `${storeId} is leaving: its history is being copied; skein peers shows it until that is done`,
+    )
 }

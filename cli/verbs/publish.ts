@@ -26,8 +26,14 @@ export function addPublish(program: Command): void {
     .command('publish <stream> [file]')
     .description('publish NDJSON or CSV rows from a file or stdin (-)')
     .option('--source <id>', 'source of rows that name none')
-    .option('--source-field <name>', 'field that holds the source (default: source, vehicle_id, sensor_id …)')
-    .option('--time-field <name>', 'field that holds the time (default: time, timestamp …; none: now)')
+    .option(
+      '--source-field <name>',
+      'field that holds the source (default: source, vehicle_id, sensor_id …)',
+    )
+    .option(
+      '--time-field <name>',
+      'field that holds the time (default: time, timestamp …; none: now)',
+    )
     .option('--strict', 'stop at the first refused row')
     .option('--timeout <seconds>', 'how long to wait for acknowledgements at the end', '30')
     .action(publish)
@@ -63,8 +69,11 @@ async function publish(
   if (wantsJson(command)) printJson({ stream, published: sensor.published, stored, refused })
   else note(`${sensor.published} published, ${stored} stored, ${refused} refused`)
   if (undelivered > 0) {
-    const kept = config.publisher.outbox.diskBytes === undefined ? 'lost' : 'kept in the disk outbox'
-    warn(`${undelivered} samples were not acknowledged and are ${kept}: ${publisher.trouble() ?? 'timeout'}`)
+    const kept =
+      config.publisher.outbox.diskBytes === undefined ? 'lost' : 'kept in the disk outbox'
+    warn(
+      `${undelivered} samples were not acknowledged and are ${kept}: ${publisher.trouble() ?? 'timeout'}`,
+    )
     process.exitCode = EXIT.undelivered
   } else if (flags.strict === true && refused > 0) {
     process.exitCode = EXIT.failed

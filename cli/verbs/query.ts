@@ -5,7 +5,7 @@ import {
   AGGREGATES,
   parseQuery,
   QUERY_KINDS,
-  toJsonRow,
+  rowJson,
   type Answer,
   type BucketRow,
   type Coverage,
@@ -84,7 +84,7 @@ async function run(kind: string, flags: QueryFlags, command: Command): Promise<v
 /** One row per line, then the coverage: bounded memory however long the answer. */
 async function printNdjson({ rows, coverage }: Answer<Row | BucketRow>): Promise<void> {
   for await (const row of rows) {
-    if (!process.stdout.write(`${JSON.stringify(toJsonRow(row))}\n`)) {
+    if (!process.stdout.write(`${rowJson(row)}\n`)) {
       await new Promise<void>((resolve) => process.stdout.once('drain', resolve))
     }
   }

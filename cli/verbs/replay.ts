@@ -5,7 +5,13 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Command } from 'commander'
 import { systemClock, systemRandom, type Publisher } from '../../mesh/index.ts'
 import { openPublisher, openSession, stopRequested } from '../../nodes/index.ts'
-import { loadMapping, mappingPath, replayFile, type Replay, type ReplayFrame } from '../../sim/index.ts'
+import {
+  loadMapping,
+  mappingPath,
+  replayFile,
+  type Replay,
+  type ReplayFrame,
+} from '../../sim/index.ts'
 import { contextOf, findMesh, wantsJson } from '../context.ts'
 import { EXIT } from '../exit-codes.ts'
 import { note, printJson, UsageError, warn } from '../output.ts'
@@ -52,12 +58,23 @@ async function replay(file: string, flags: ReplayFlags, command: Command): Promi
   const startMs = systemClock.monotonicMs()
   const complete = await send(recording, publisher, speed, json)
   // Only a replay that reached its end may close its lanes: one that was cut short goes on next time.
-  const undelivered = await publisher.close({ drainMs: Number(flags.timeout) * 1000, end: complete })
+  const undelivered = await publisher.close({
+    drainMs: Number(flags.timeout) * 1000,
+    end: complete,
+  })
   const { rows, samples, refused, refusedBy, sources, firstUs, lastUs } = recording.counts
   const seconds = (systemClock.monotonicMs() - startMs) / 1000
   const result = {
     ...{ file, stream: recording.stream, epoch: recording.epoch, complete, rows, samples },
-    ...{ stored: publisher.counters.samplesStored, refused, refusedBy, sources, firstUs, lastUs, seconds },
+    ...{
+      stored: publisher.counters.samplesStored,
+      refused,
+      refusedBy,
+      sources,
+      firstUs,
+      lastUs,
+      seconds,
+    },
   }
   if (json) printJson(result)
   else {
@@ -68,7 +85,9 @@ async function replay(file: string, flags: ReplayFlags, command: Command): Promi
     for (const [reason, count] of Object.entries(refusedBy)) note(`  refused ${count}: ${reason}`)
   }
   if (undelivered > 0) {
-    warn(`${undelivered} samples were not acknowledged: ${publisher.trouble() ?? 'timeout'}. Replay the file again to send them`)
+    warn(
+      `${undelivered} samples were not acknowledged: ${publisher.trouble() ?? 'timeout'}. Replay the file again to send them`,
+    )
     process.exitCode = EXIT.undelivered
   }
 }
@@ -102,7 +121,11 @@ async function send(
   return !stopped
 }
 
-async function publishFrame(publisher: Publisher, stream: string, frame: ReplayFrame): Promise<void> {
+async function publishFrame(
+  publisher: Publisher,
+  stream: string,
+  frame: ReplayFrame,
+): Promise<void> {
   while (!publisher.publishFrame(stream, frame.source, frame.samples)) await publisher.room()
 }
 

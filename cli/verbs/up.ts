@@ -69,7 +69,10 @@ async function up(flags: UpFlags, command: Command): Promise<void> {
     writeMeshFile(config.dataPath, mesh.seeds)
     const view = json ? undefined : watch(mesh, config.mesh.name, config.transport.name)
     const ended = new AbortController()
-    await Promise.race([stopping, delay(durationMs, undefined, { signal: ended.signal, ref: true })])
+    await Promise.race([
+      stopping,
+      delay(durationMs, undefined, { signal: ended.signal, ref: true }),
+    ])
     ended.abort()
     const delivered = await mesh.stopFleet()
     const summary = await summarise(mesh, config)
@@ -105,7 +108,8 @@ function watch(mesh: LocalMesh, name: string, transport: string): View {
       printLine(progressLine(state))
     }
   }
-  if (!stdout.isTTY) note(`mesh ${name} is up; another terminal can: npx skein query latest -s vehicle.motion`)
+  if (!stdout.isTTY)
+    note(`mesh ${name} is up; another terminal can: npx skein query latest -s vehicle.motion`)
   const timer = setInterval(show, REDRAW_MS)
   show()
   return {
@@ -126,13 +130,20 @@ function stateOf(mesh: LocalMesh, name: string, transport: string, flow: Flow): 
   return {
     ...{ mesh: name, transport, nodes: mesh.nodes() },
     uptimeMs: (Date.now() * 1000 - mesh.startedUs) / 1000,
-    urls: mesh.storeChildren().flatMap(({ http }) => http ?? []).slice(0, 1),
+    urls: mesh
+      .storeChildren()
+      .flatMap(({ http }) => http ?? [])
+      .slice(0, 1),
     ...flow,
     ...(storedUs.max > 0 && { storedP50Us: storedUs.p50, storedP99Us: storedUs.p99 }),
     ...(live.max > 0 && { liveP50Us: live.p50, liveP99Us: live.p99 }),
     pendingSamples: fleet?.pending ?? 0,
     droppedSamples: (fleet?.refused ?? 0) + (fleet?.dropped ?? 0),
-    messages: [...(trouble === undefined ? [] : [`not acknowledging: ${trouble}`]), ...refusing, ...mesh.messages],
+    messages: [
+      ...(trouble === undefined ? [] : [`not acknowledging: ${trouble}`]),
+      ...refusing,
+      ...mesh.messages,
+    ],
   }
 }
 

@@ -77,7 +77,7 @@ export class LinkHub implements LinkHost {
     this.clock = options.clock
     this.random = options.random
     this.queueBytesMax = options.linkQueueBytes ?? LINK_QUEUE_BYTES
-    this.pump = new LinkPump(options.afterTurn)
+    this.pump = new LinkPump(options.clock, options.afterTurn)
   }
 
   start(): void {

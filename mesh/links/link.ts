@@ -90,9 +90,9 @@ export class Link {
   private greetingSinceMs = 0
   /** The other side, once it has said hello. */
   peer: PeerId | undefined
-  /** For the hub: whether it has this link on its list for the next turn, and sent in this one. */
+  /** For the pump: whether this link is on one of its lists, and when it last sent a pack. */
   isScheduled = false
-  isCorked = false
+  pumpedMs = Number.NEGATIVE_INFINITY
 
   constructor(host: LinkHost, channel: Channel, role: LinkRole, number: number) {
     this.number = number

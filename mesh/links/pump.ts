@@ -1,9 +1,17 @@
 // When queued messages leave: in the microtask after publish(), so that one burst is one pack. A link
-// that has sent in this turn of the event loop is corked until the turn ends, or until a pack is
+// that sent a moment ago waits for the end of this turn of the event loop instead, unless a pack gets
 // full: under load the packs grow by themselves, and an idle link never waits.
+import type { Clock } from '../clock.ts'
 import type { Link } from './link.ts'
 import type { Outgoing } from './wire.ts'
 import { PACK_BYTES_MAX } from './wire.ts'
+
+/**
+ * A pack this soon after the last one waits for the end of the turn. About what a pack costs both
+ * sides together, so that packing pays; waiting for the end of every turn after a pack, without a
+ * clock, cost an idle link some 10 µs (the event loop has to go round once more).
+ */
+const GATHER_MS = 0.1
 
 interface FlushWaiter {
   readonly marks: Map<Link, number>
@@ -11,15 +19,18 @@ interface FlushWaiter {
 }
 
 export class LinkPump {
+  private readonly clock: Clock
   private readonly afterTurn: ((callback: () => void) => void) | undefined
   /** Links with something queued. */
   private readonly busyLinks = new Set<Link>()
-  private scheduled: Link[] = []
-  private corked: Link[] = []
+  /** To be pumped in the next microtask, and at the end of the turn. */
+  private soon: Link[] = []
+  private later: Link[] = []
   private flushWaiters: FlushWaiter[] = []
 
-  /** `afterTurn` calls back when this turn of the event loop ends; without it nothing is corked. */
-  constructor(afterTurn: ((callback: () => void) => void) | undefined) {
+  /** `afterTurn` calls back when this turn of the event loop ends; without it nothing waits for that. */
+  constructor(clock: Clock, afterTurn: ((callback: () => void) => void) | undefined) {
+    this.clock = clock
     this.afterTurn = afterTurn
   }
 
@@ -34,10 +45,16 @@ export class LinkPump {
   }
 
   schedule(link: Link): void {
-    if (link.isScheduled || link.isCorked) return
+    if (link.isScheduled) return
     link.isScheduled = true
-    this.scheduled.push(link)
-    if (this.scheduled.length === 1) queueMicrotask(() => this.runScheduled())
+    const { afterTurn } = this
+    if (afterTurn !== undefined && this.clock.monotonicMs() - link.pumpedMs < GATHER_MS) {
+      this.later.push(link)
+      if (this.later.length === 1) afterTurn(() => this.runLater())
+    } else {
+      this.soon.push(link)
+      if (this.soon.length === 1) queueMicrotask(() => this.runSoon())
+    }
   }
 
   /** The link sends no more. */
@@ -54,7 +71,7 @@ export class LinkPump {
 
   /** Resolves when what is queued now has left, was dropped, or is live on a stalled link. */
   flush(): Promise<void> {
-    this.runScheduled()
+    this.runSoon()
     const marks = new Map<Link, number>()
     for (const link of this.busyLinks) marks.set(link, link.sender.mark())
     if (isFlushed(marks)) return Promise.resolve()
@@ -80,10 +97,19 @@ export class LinkPump {
     this.flushWaiters = []
   }
 
-  private runScheduled(): void {
-    const links = this.scheduled
-    if (links.length === 0) return
-    this.scheduled = []
+  private runSoon(): void {
+    const links = this.soon
+    this.soon = []
+    this.pumpAll(links)
+  }
+
+  private runLater(): void {
+    const links = this.later
+    this.later = []
+    this.pumpAll(links)
+  }
+
+  private pumpAll(links: readonly Link[]): void {
     for (const link of links) {
       link.isScheduled = false
       this.pump(link)
@@ -92,23 +118,9 @@ export class LinkPump {
 
   private pump(link: Link): void {
     if (!link.isUp) return
-    const hasSent = link.sender.pump()
+    if (link.sender.pump()) link.pumpedMs = this.clock.monotonicMs()
     if (link.sender.queuedMessages === 0) this.busyLinks.delete(link)
-    if (hasSent && this.afterTurn !== undefined && !link.isCorked) {
-      link.isCorked = true
-      this.corked.push(link)
-      if (this.corked.length === 1) this.afterTurn(() => this.uncork())
-    }
     this.checkFlushes()
-  }
-
-  private uncork(): void {
-    const links = this.corked
-    this.corked = []
-    for (const link of links) {
-      link.isCorked = false
-      if (link.sender.isReady) this.pump(link)
-    }
   }
 }
 

@@ -17,7 +17,7 @@ import {
 } from './testing/support.ts'
 
 const SEED = 20_260_101
-const FLIPS = 400
+const FLIPS = 250
 
 const samples = new Map<number, Sample>()
 const frames = new Map<number, Buffer>()
@@ -35,7 +35,7 @@ async function writeLog(log: OutboxLog): Promise<void> {
   for (let i = 1; i <= 40; i++) {
     const first = log.appendSample('s', 'x', reading(i))
     samples.set(first, reading(i))
-    samples.set(log.appendSample('s', 'y', reading(-i)), reading(-i))
+    samples.set(log.appendSample('s', 'y', reading(i + 1000)), reading(i + 1000))
     const bytes = frameOf(i, [i], (i * 37) % 300)
     const position = log.appendSeal(bytes, i % 8 === 0 ? [] : [first])
     frames.set(position, bytes)

@@ -24,12 +24,20 @@ export interface Place {
 }
 
 export class LiveSet {
-  /** By ordinal. */
-  readonly samples = new Map<number, Place>()
-  /** By position. */
-  readonly frames = new Map<number, Place>()
+  /** By ordinal, ascending: a new one is the greatest, and a move does not change the order. */
+  private sampleMap = new Map<number, Place>()
+  /** By position, ascending. */
+  private frameMap = new Map<number, Place>()
   nextOrdinal = 1
   nextPosition = 1
+
+  get samples(): ReadonlyMap<number, Place> {
+    return this.sampleMap
+  }
+
+  get frames(): ReadonlyMap<number, Place> {
+    return this.frameMap
+  }
 
   get isEmpty(): boolean {
     return this.samples.size === 0 && this.frames.size === 0
@@ -37,25 +45,25 @@ export class LiveSet {
 
   /** Adds a sample, or moves it when it is known. */
   putSample(ordinal: number, place: Place): void {
-    put(this.samples, ordinal, place)
+    put(this.sampleMap, ordinal, place)
     if (ordinal >= this.nextOrdinal) this.nextOrdinal = ordinal + 1
   }
 
   /** Adds a frame, or moves it when it is known. */
   putFrame(position: number, place: Place): void {
-    put(this.frames, position, place)
+    put(this.frameMap, position, place)
     if (position >= this.nextPosition) this.nextPosition = position + 1
   }
 
   /** Removes a sample, or says false when it is not live. Its ordinal is never given again. */
   takeSample(ordinal: number): boolean {
     if (ordinal >= this.nextOrdinal) this.nextOrdinal = ordinal + 1
-    return take(this.samples, ordinal)
+    return take(this.sampleMap, ordinal)
   }
 
   takeFrame(position: number): boolean {
     if (position >= this.nextPosition) this.nextPosition = position + 1
-    return take(this.frames, position)
+    return take(this.frameMap, position)
   }
 
   /** The first ordinal of `runs` that is not live. */
@@ -71,17 +79,23 @@ export class LiveSet {
     return {
       nextOrdinal,
       nextPosition,
-      ordinals: liveRuns(this.samples),
-      positions: liveRuns(this.frames),
+      ordinals: runsOf(this.samples.keys()),
+      positions: runsOf(this.frames.keys()),
     }
   }
 
   /** Forgets all that the checkpoint does not list: it died in a segment that is gone. */
   apply(checkpoint: CheckpointRecord): void {
-    keepOnly(this.samples, checkpoint.ordinals)
-    keepOnly(this.frames, checkpoint.positions)
+    keepOnly(this.sampleMap, checkpoint.ordinals)
+    keepOnly(this.frameMap, checkpoint.positions)
     this.nextOrdinal = Math.max(this.nextOrdinal, checkpoint.nextOrdinal)
     this.nextPosition = Math.max(this.nextPosition, checkpoint.nextPosition)
+  }
+
+  /** After a replay, where a record that was moved came later than its place in the order. */
+  sort(): void {
+    this.sampleMap = inOrder(this.sampleMap)
+    this.frameMap = inOrder(this.frameMap)
   }
 
   /** @throws RangeError when it is not live. @throws MeshError MESH_OUTBOX_DAMAGED */
@@ -124,14 +138,8 @@ function keepOnly(places: Map<number, Place>, runs: Runs): void {
   }
 }
 
-/** A map keeps the order of insertion, which a move does not change: nearly always ascending. */
-function liveRuns(places: Map<number, Place>): number[] {
-  let last = 0
-  for (const id of places.keys()) {
-    if (id < last) return runsOf([...places.keys()].sort((a, b) => a - b))
-    last = id
-  }
-  return runsOf(places.keys())
+function inOrder(places: Map<number, Place>): Map<number, Place> {
+  return new Map([...places].sort(([a], [b]) => a - b))
 }
 
 function readRecord(place: Place | undefined, what: string): Buffer {

@@ -46,7 +46,7 @@ export function readRecovered(live: LiveSet, tornBytes: number, damaged: number)
   const frames: RecoveredFrame[] = []
   const samples: RecoveredSample[] = []
   let damagedRecords = damaged
-  for (const id of ascending(live.frames)) {
+  for (const id of live.frames.keys()) {
     try {
       const frame = openFrame(live.readSeal(id).frame)
       frames.push({
@@ -58,7 +58,7 @@ export function readRecovered(live: LiveSet, tornBytes: number, damaged: number)
       live.takeFrame(id)
     }
   }
-  for (const id of ascending(live.samples)) {
+  for (const id of live.samples.keys()) {
     try {
       samples.push(live.readSample(id))
     } catch (error) {
@@ -73,10 +73,6 @@ export function readRecovered(live: LiveSet, tornBytes: number, damaged: number)
 function isDamage(error: unknown): number {
   if (error instanceof MeshError) return 1
   throw error
-}
-
-function ascending(places: ReadonlyMap<number, unknown>): number[] {
-  return [...places.keys()].sort((a, b) => a - b)
 }
 
 /** A frame whose bytes stay on disk: a backlog may be larger than memory. */

@@ -62,6 +62,7 @@ export async function replay(directory: string, meshId: MeshId): Promise<Replay>
   const newest = segments.at(-1)
   if (newest !== undefined && end < newest.size) cutTail(newest, end)
   for (const segment of hollow) await segment.remove()
+  live.sort()
   return { live, segments, nextNumber, recovered: readRecovered(live, tornBytes, damaged) }
 }
 

@@ -83,7 +83,8 @@ export class Outbox {
     this.frames += 1
     this.sealedSamples += sampleCount(entry)
     this.frameBytes += entry.size
-    if (entry.position !== undefined && this.memoryBytes > this.limits.memoryBytes) this.spill(entry)
+    if (entry.position !== undefined && this.memoryBytes > this.limits.memoryBytes)
+      this.spill(entry)
   }
 
   /** The frame's bytes, from memory or from the log. @throws MeshError MESH_OUTBOX_DAMAGED. */

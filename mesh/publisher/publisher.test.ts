@@ -51,7 +51,10 @@ class World {
 
   /** Owners of a source's shard, best first. */
   ranked(source: string): ScriptedStore[] {
-    const ranking = rankStores(shardOf(source), this.stores.map(({ storeId }) => storeId))
+    const ranking = rankStores(
+      shardOf(source),
+      this.stores.map(({ storeId }) => storeId),
+    )
     return ranking.map((id) => this.stores.find(({ storeId }) => storeId === id)!)
   }
 
@@ -93,7 +96,10 @@ describe('publisher', () => {
     const stored = publisher.allStored()
     await world.clock.advance(50)
     const receipt = await stored
-    const owners = world.ranked('VH001').slice(0, 2).map(({ storeId }) => storeId)
+    const owners = world
+      .ranked('VH001')
+      .slice(0, 2)
+      .map(({ storeId }) => storeId)
     expect(receipt.level).toBe('synced')
     expect([...receipt.stores].sort()).toEqual(owners.sort())
     expect(world.ranked('VH001')[2]!.frames.size).toBe(0)
@@ -231,7 +237,8 @@ describe('publisher', () => {
     const publisher = await world.publish({
       ...{ outboxMemoryBytes: 100_000, frameBytes: 1_000, whenFull: () => 'drop-oldest' },
     })
-    for (let n = 0; n < 10_000; n++) expect(publisher.publish(STREAM, 'VH001', sample(n))).toBe(true)
+    for (let n = 0; n < 10_000; n++)
+      expect(publisher.publish(STREAM, 'VH001', sample(n))).toBe(true)
     expect(publisher.outboxBytes).toBeLessThanOrEqual(101_500)
     const dropped = publisher.counters.samplesDroppedOldest
     expect(dropped).toBeGreaterThan(1_000)
@@ -251,7 +258,8 @@ describe('publisher', () => {
     const publisher = await world.publish({
       ...{ outboxMemoryBytes: 100_000, frameBytes: 1_000, whenFull: () => 'drop-newest' },
     })
-    for (let n = 0; n < 10_000; n++) expect(publisher.publish(STREAM, 'VH001', sample(n))).toBe(true)
+    for (let n = 0; n < 10_000; n++)
+      expect(publisher.publish(STREAM, 'VH001', sample(n))).toBe(true)
     const dropped = publisher.counters.samplesDroppedNewest
     expect(dropped).toBeGreaterThan(1_000)
     await world.addStores(2)
@@ -289,7 +297,10 @@ describe('publisher', () => {
     publisher.publish(STREAM, 'VH001', sample(1))
     const [undelivered] = await Promise.all([publisher.close(), world.clock.advance(1_000)])
     expect(undelivered).toBe(0)
-    const kinds = [...world.stores[0]!.frames.values()].map(({ kind, sequence }) => [kind, sequence])
+    const kinds = [...world.stores[0]!.frames.values()].map(({ kind, sequence }) => [
+      kind,
+      sequence,
+    ])
     expect(kinds).toEqual([
       ['data', 1],
       ['end', 2],
@@ -319,7 +330,9 @@ function runsOf(frame: Frame): { sequences: number[]; samples: number } {
 /** Every sequence up to the last is held or listed by a skip frame, and none is both. */
 function accountedFor(frames: readonly Frame[]): boolean {
   const held = frames.map(({ sequence }) => sequence)
-  const skipped = frames.filter(({ kind }) => kind === 'skip').flatMap((frame) => runsOf(frame).sequences)
+  const skipped = frames
+    .filter(({ kind }) => kind === 'skip')
+    .flatMap((frame) => runsOf(frame).sequences)
   const all = new Set([...held, ...skipped])
   return all.size === held.length + skipped.length && all.size === Math.max(...all)
 }

@@ -9,7 +9,14 @@ import type { Codec } from '../codec.ts'
 import { MeshError } from '../errors.ts'
 import { encodeFrame, NO_SCHEMA, openFrame, type CodecName, type FrameHeader } from '../frame.ts'
 import type { Membership, MeshIdentity } from '../membership.ts'
-import { laneKey, newEpoch, type Epoch, type LaneKey, type SchemaId, type StoreId } from '../names.ts'
+import {
+  laneKey,
+  newEpoch,
+  type Epoch,
+  type LaneKey,
+  type SchemaId,
+  type StoreId,
+} from '../names.ts'
 import type { OutboxLog } from '../outbox/log.ts'
 import { rankStores } from '../placement.ts'
 import type { Sample } from '../sample.ts'

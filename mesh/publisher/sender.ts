@@ -171,8 +171,16 @@ export class Sender {
   private pump(): void {
     for (const queue of this.queues.values()) {
       if (queue.peer === undefined || queue.waiting === 0) continue
-      this.pumpQueue(queue, () => queue.takeFresh(), (entry) => entry.lane.topic)
-      this.pumpQueue(queue, () => queue.takeBacklog(), (entry) => backlogTopic(entry.lane.shard))
+      this.pumpQueue(
+        queue,
+        () => queue.takeFresh(),
+        (entry) => entry.lane.topic,
+      )
+      this.pumpQueue(
+        queue,
+        () => queue.takeBacklog(),
+        (entry) => backlogTopic(entry.lane.shard),
+      )
     }
   }
 

@@ -81,7 +81,13 @@ export class Series {
   }
 
   /** Hands over what is open and starts afresh. */
-  take(): { samples: Sample[]; ordinals: number[]; bytes: number; firstUs: number; lastUs: number } {
+  take(): {
+    samples: Sample[]
+    ordinals: number[]
+    bytes: number
+    firstUs: number
+    lastUs: number
+  } {
     const { open: samples, openOrdinals: ordinals, openBytes: bytes, firstUs, lastUs } = this
     this.open = []
     this.openOrdinals = []
@@ -112,9 +118,13 @@ export class Series {
     const fault = this.schema?.validate(sample.fields)
     if (this.schema !== undefined && fault === undefined) return
     if (this.declared) {
-      throw new MeshError('MESH_SAMPLE_INVALID', `sample of ${this.stream} (${this.source}): ${fault}`, {
-        details: { stream: this.stream, source: this.source },
-      })
+      throw new MeshError(
+        'MESH_SAMPLE_INVALID',
+        `sample of ${this.stream} (${this.source}): ${fault}`,
+        {
+          details: { stream: this.stream, source: this.source },
+        },
+      )
     }
     const schema = inferSchema([sample], this.schema)
     // A frame has one schema: what was gathered under the narrower one goes first.

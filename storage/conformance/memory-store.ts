@@ -2,13 +2,8 @@
 // statement of what a FrameStore does. It survives nothing. Damage and broken writes can be staged.
 import { IntervalSet, laneKey, readFrame, type Frame, type LaneKey } from '../../mesh/index.ts'
 import { StorageError } from '../errors.ts'
-import type {
-  DamagedFrame,
-  FrameRange,
-  FrameStore,
-  LaneRecord,
-  StoredFrame,
-} from '../frame-store.ts'
+import type { DamagedFrame, FrameRange, LaneRecord, StoredFrame } from '../frame-store.ts'
+import type { WritableStore } from '../writer.ts'
 
 interface MemoryLane extends LaneRecord {
   ended: number | undefined
@@ -17,7 +12,7 @@ interface MemoryLane extends LaneRecord {
   readonly frames: Map<number, StoredFrame>
 }
 
-export class MemoryStore implements FrameStore {
+export class MemoryStore implements WritableStore {
   version = 0
   private readonly byLane = new Map<LaneKey, MemoryLane>()
   private readonly damage: DamagedFrame[] = []
@@ -50,6 +45,19 @@ export class MemoryStore implements FrameStore {
 
   async crcOf(key: LaneKey, sequence: number): Promise<number | undefined> {
     return this.byLane.get(key)?.frames.get(sequence)?.frame.crc
+  }
+
+  async crcsOf(key: LaneKey, sequences: readonly number[]): Promise<Map<number, number>> {
+    const crcs = new Map<number, number>()
+    for (const sequence of sequences) {
+      const crc = await this.crcOf(key, sequence)
+      if (crc !== undefined) crcs.set(sequence, crc)
+    }
+    return crcs
+  }
+
+  async reopen(): Promise<void> {
+    this.checkOpen()
   }
 
   async *read(key: LaneKey, from: number, to: number): AsyncGenerator<StoredFrame> {

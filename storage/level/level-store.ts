@@ -167,8 +167,10 @@ export class LevelStore implements FrameStore {
 
   async *read(key: LaneKey, from: number, to: number): AsyncGenerator<StoredFrame> {
     const state = this.lanesByKey.get(key)
-    if (state === undefined || to < from || to < 1) return
-    const wanted = state.held.and(new IntervalSet([Math.max(1, from), Math.floor(to)]))
+    const first = Math.max(1, Math.ceil(from))
+    const last = Math.min(state?.held.last ?? 0, Math.floor(to))
+    if (state === undefined || last < first) return
+    const wanted = state.held.and(new IntervalSet([first, last]))
     for (const page of pagesOf(wanted)) {
       const search = { ...ALL_TIME, fromSequence: page.first, toSequence: page.last }
       const found = await this.locate(state, search, page.size)

@@ -157,7 +157,9 @@ function kindOf(input: unknown): QueryKind {
 function check<T>(shape: z.ZodType<T> & { readonly shape: object }, input: unknown): T {
   const result = shape.safeParse(input)
   if (result.success) return result.data
-  const issue = result.error.issues[0]!
+  // A key that is not known explains one that is missing better than the other way round.
+  const { issues } = result.error
+  const issue = issues.find(({ code }) => code === 'unrecognized_keys') ?? issues[0]!
   const path = pathText(issue.path)
   if (issue.code === 'unrecognized_keys') {
     const key = issue.keys[0]!
@@ -167,15 +169,14 @@ function check<T>(shape: z.ZodType<T> & { readonly shape: object }, input: unkno
       `is not a key of this query: it may have ${allowed.join(', ')}.${didYouMean(key, allowed)}`,
     )
   }
+  const said = JSON.stringify(valueAt(input, issue.path))
+  if (said === undefined) throw invalid(path, `is missing: ${issue.message}`)
   if (issue.code === 'invalid_value') {
-    const said = JSON.stringify(valueAt(input, issue.path))
     const allowed = issue.values.map(String)
-    throw invalid(path, `${said} is not one of ${allowed.join(', ')}.${didYouMean(said, allowed)}`)
+    const hint = didYouMean(said, allowed)
+    throw invalid(path, `${said} is not one of ${allowed.join(', ')}.${hint}`)
   }
-  throw invalid(
-    path,
-    `${JSON.stringify(valueAt(input, issue.path)) ?? 'nothing'}: ${issue.message}`,
-  )
+  throw invalid(path, `is ${said.slice(0, 100)}: ${issue.message}`)
 }
 
 function selectionOf(query: {

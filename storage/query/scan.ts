@@ -37,9 +37,11 @@ export interface ScanSource {
   readonly store: FrameStore
   readonly latest: LatestTable
   readonly schemaOf: SchemaLookup
+  /** Bound of memory per scan, in values of roughly 16 bytes. Default 500,000. */
+  readonly windowWeightMax?: number
 }
 
-/** What a window may hold, in values of roughly 16 bytes: 8 MB, 32 with all that is around them. */
+/** 8 MB of values, some 32 MB with all that is around them. */
 const WINDOW_WEIGHT_MAX = 500_000
 /** Rows handed over at once. */
 const BATCH_ROWS = 500
@@ -213,8 +215,9 @@ class Scan {
 
   /** For a query with a small limit there is no use in gathering more than a few times that. */
   private weightMax(): number {
+    const { windowWeightMax = WINDOW_WEIGHT_MAX } = this.from
     const { limit } = this.query
-    return limit === undefined ? WINDOW_WEIGHT_MAX : Math.min(WINDOW_WEIGHT_MAX, limit * 200)
+    return limit === undefined ? windowWeightMax : Math.min(windowWeightMax, limit * 200)
   }
 
   private newestUs(): number | undefined {
