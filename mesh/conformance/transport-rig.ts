@@ -207,6 +207,10 @@ export function* numbers(count: number, prefix = ''): Generator<Buffer> {
   for (let index = 0; index < count; index += 1) yield text(`${prefix}${index}`)
 }
 
+/** The peer id to publish `to`, where that exists: what is directed waits, what is live may be dropped. */
+export const directedTo = (transport: Transport): PeerId | undefined =>
+  isPeerTransport(transport) ? transport.peerId : undefined
+
 /** Declares cases; each gets a rig of its own. */
 export class Cases {
   readonly capabilities: TransportCapabilities

@@ -4,6 +4,7 @@ import type { Cases } from './transport-rig.ts'
 import {
   Collector,
   arrives,
+  directedTo,
   numbers,
   publishAll,
   received,
@@ -55,7 +56,7 @@ export function deliveryCases(cases: Cases): void {
       (size) => size <= most,
     )
     for (const size of sizes) {
-      if (!a.publish('t/1/x', patterned(size, size & 255))) await a.flush()
+      if (!a.publish('t/1/x', patterned(size, size & 255), directedTo(b))) await a.flush()
     }
     await received(got, sizes.length)
     expect(got.messages.map(({ bytes }) => bytes.length)).toEqual(sizes)

@@ -4,6 +4,7 @@ import { eventually } from './eventually.ts'
 import type { Cases } from './transport-rig.ts'
 import {
   Collector,
+  directedTo,
   isProbe,
   linkedBoth,
   numbers,
@@ -69,7 +70,7 @@ export function flowCases(cases: Cases): void {
     let refusals = 0
     while (refusals < 3 && sent < 20_000) {
       sent += 1
-      if (!a.publish('t/1/x', bytes)) {
+      if (!a.publish('t/1/x', bytes, directedTo(b))) {
         refusals += 1
         await a.flush()
         if (!cases.capabilities.brokered) expect(a.queuedBytes()).toBe(0)

@@ -189,7 +189,7 @@ export class LinkHub implements LinkHost {
     return subscriptions.deliver()
   }
 
-  onHello(link: Link, hello: Hello): boolean {
+  onHello(hello: Hello): boolean {
     return this.peers.onHello(hello.peerId, hello)
   }
 

@@ -62,8 +62,8 @@ export interface LinkHost {
   windowBytes(): number
   ownSubscriptions(): { readonly version: number; readonly patterns: readonly string[] }
   deliver(packs: readonly Buffer[], from: PeerId): Promise<void> | undefined
-  /** A hello from the peer of this link arrived. False when its patterns are not valid. */
-  onHello(link: Link, hello: Hello): boolean
+  /** A hello of this mesh arrived. False when its patterns are not valid. */
+  onHello(hello: Hello): boolean
   seenVersion(peer: PeerId): number
   onUp(link: Link): void
   onDown(link: Link): void
@@ -191,9 +191,8 @@ export class Link {
       if (nowMs - this.heardMs > SILENCE_MS) {
         this.disconnected()
         if (this.role === 'dialler') this.greet()
-      } else if (this.sender.active) {
-        this.sender.active = false
       } else {
+        // Also when packs are sent: it repeats the limit, in case that got lost.
         this.sendHeartbeat()
       }
     } else if (this.state === 'greeting') {
@@ -263,13 +262,12 @@ export class Link {
 
   private accept(hello: Hello): boolean {
     const wasUp = this.state === 'up'
-    const before = this.peer
-    this.peer = hello.peerId
-    if (!this.host.onHello(this, hello)) {
-      this.peer = before
+    // Within a session the other side stays who it is.
+    if ((wasUp && hello.peerId !== this.peer) || !this.host.onHello(hello)) {
       this.reject()
       return false
     }
+    this.peer = hello.peerId
     this.heardMs = this.host.clock.monotonicMs()
     if (wasUp) {
       this.sender.allow(hello.limit)

@@ -63,8 +63,11 @@ export class LinkReceiver {
       return
     }
     this.heldCost += cost
-    this.waiting.push(packet)
-    if (!this.busy) this.drain()
+    if (this.busy) {
+      this.waiting.push(packet)
+    } else {
+      this.hand([packet], cost)
+    }
   }
 
   /** The other side has sent up to `offset`, arrived or not. */
@@ -80,17 +83,13 @@ export class LinkReceiver {
     return true
   }
 
-  private drain(): void {
-    while (!this.busy && this.waiting.length > 0) {
-      const packs = this.nextDelivery()
-      const cost = packs.reduce((sum, packet) => sum + packetCost(packet), 0)
-      const done = this.options.deliver(packs)
-      if (done === undefined) {
-        this.consumed(cost)
-      } else {
-        this.busy = true
-        void this.resumeAfter(done, cost)
-      }
+  private hand(packs: readonly Buffer[], cost: number): void {
+    const done = this.options.deliver(packs)
+    if (done === undefined) {
+      this.consumed(cost)
+    } else {
+      this.busy = true
+      void this.resumeAfter(done, cost)
     }
   }
 
@@ -98,7 +97,13 @@ export class LinkReceiver {
     await done
     this.busy = false
     this.consumed(cost)
-    this.drain()
+    while (!this.busy && this.waiting.length > 0) {
+      const packs = this.nextDelivery()
+      this.hand(
+        packs,
+        packs.reduce((sum, packet) => sum + packetCost(packet), 0),
+      )
+    }
   }
 
   private nextDelivery(): Buffer[] {

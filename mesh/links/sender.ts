@@ -9,8 +9,15 @@ import { LinkQueue } from './queue.ts'
 import type { Outgoing } from './wire.ts'
 import { PACK_BYTES_MAX, encodePack, packCount, packetCost } from './wire.ts'
 
-/** Backed up for longer than this, a link no longer slows those who publish to everybody. */
-const STALLED_MS = 100
+/**
+ * Backed up for longer than this, a link no longer slows those who publish to everybody. Long enough
+ * for a busy machine's hiccups, in which it is better to wait than to drop; a subscriber that is slow
+ * for good costs its publishers this once.
+ */
+const STALLED_MS = 500
+
+/** The most that may be on its way to one peer; four of our own windows. */
+const CREDIT_BYTES_MAX = 16 * 1024 * 1024
 
 export interface SenderOptions {
   readonly queueBytesMax: number
@@ -29,8 +36,6 @@ export class LinkSender {
   private blockedSinceMs: number | undefined
   /** Cost of all packs of this session so far. */
   sent = 0
-  /** Set by each pack; the heartbeat takes it back, and is left out when it was set. */
-  active = false
 
   constructor(options: SenderOptions) {
     this.options = options
@@ -49,8 +54,9 @@ export class LinkSender {
   /** A new life of the link: what the other side has not said does not hold. */
   begin(session: number, limit: number): void {
     this.session = session
-    this.limit = limit
+    this.limit = 0
     this.sent = 0
+    this.allow(limit)
     this.blockedSinceMs = undefined
   }
 
@@ -69,8 +75,10 @@ export class LinkSender {
     return this.queue.bytes <= this.highWaterBytes || this.isStalled()
   }
 
+  /** Credit from the other side. More than we would ever give is not believed: it bounds our memory. */
   allow(limit: number): void {
-    if (limit > this.limit) this.limit = limit
+    const believed = Math.min(limit, this.sent + CREDIT_BYTES_MAX)
+    if (believed > this.limit) this.limit = believed
   }
 
   /** Whether something waits that may be sent now. */
@@ -86,7 +94,6 @@ export class LinkSender {
       const messages = this.queue.take(PACK_BYTES_MAX)
       const packet = encodePack(this.session, this.sent, messages)
       this.sent += packetCost(packet)
-      this.active = true
       counters.sentMessages += messages.length
       for (const message of messages) counters.sentBytes += message.bytes.length
       this.options.send(packet)

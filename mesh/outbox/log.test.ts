@@ -165,7 +165,7 @@ test('an invalid sample is refused and leaves no trace', async () => {
   expect(sampleNumbers(await openCrashed())).toEqual([1])
 })
 
-test('a torn tail is cut, at any byte of it', async () => {
+test('a torn tail is cut, at any byte of it, and is no damage to the life after', async () => {
   const log = await open()
   append(log, 1)
   const whole = readFileSync(newestPath(directory)).length
@@ -174,14 +174,30 @@ test('a torn tail is cut, at any byte of it', async () => {
   for (let size = whole; size < end; size += 5) {
     copySegments(directory, crashed)
     truncateSync(newestPath(crashed), size)
-    const next = await open({ directory: crashed })
+    // So small that the sample is not moved and its segment stays.
+    const next = await open({ directory: crashed, segmentBytes: 100 })
     expect(sampleNumbers(next)).toEqual([1])
     expect(next.recovered).toMatchObject({ tornBytes: size - whole, damagedRecords: 0 })
     await next.close()
-    const again = await open({ directory: crashed })
+    const again = await open({ directory: crashed, segmentBytes: 100 })
+    expect(segmentNames(crashed)).toHaveLength(2)
     expect(again.recovered).toMatchObject({ tornBytes: 0, damagedRecords: 0 })
     await again.close()
   }
+})
+
+test('an ordinal of which only the seal is left is not given again', async () => {
+  const log = await open()
+  const at = readFileSync(newestPath(directory)).length
+  append(log, 1)
+  log.appendSeal(frameOf(1, [1]), [1])
+  copySegments(directory, crashed)
+  const bytes = readFileSync(newestPath(crashed))
+  bytes[at + 12]! ^= 1
+  writeFileSync(newestPath(crashed), bytes)
+  const next = await open({ directory: crashed })
+  expect(next.recovered).toMatchObject({ samples: [], damagedRecords: 1 })
+  expect(append(next, 2)).toEqual([2])
 })
 
 test('a tail of zeros, as a power cut may leave it, is torn', async () => {

@@ -74,6 +74,26 @@ describe('memory network', () => {
     await pair.close()
   })
 
+  it('loss - lost credit is given again, also while both sides send', async () => {
+    const pair = await linkedPair({ loss: 0.5 })
+    const { a, b, clock, network } = pair
+    const back = new Collector()
+    await a.subscribe('t/>', back.onBatch)
+    await clock.advance(2000)
+    const bytes = Buffer.alloc(200 * 1024)
+    for (let count = 0; count < 300; count += 1) {
+      a.publish('t/1', bytes)
+      b.publish('t/1', bytes)
+      await clock.advance(20)
+    }
+    network.faults.loss = 0
+    await clock.advance(3000)
+    expect([a.queuedBytes(), b.queuedBytes()]).toEqual([0, 0])
+    expect(pair.got.messages.length).toBeGreaterThan(50)
+    expect(back.messages.length).toBeGreaterThan(50)
+    await pair.close()
+  })
+
   it('duplication - delivers twice, in order', async () => {
     const pair = await linkedPair({ duplication: 1 })
     await publishSlowly(pair, 50)

@@ -13,8 +13,12 @@ import { encodeScanEvent, SCAN_END } from './scan-lines.ts'
 
 /** Requests name sources and runs one by one: 100,000 sources are some 3 MB. */
 const BODY_BYTES_MAX = 64 * 1024 * 1024
-/** A scan holds up to a window of rows (query/scan.ts). */
-const SCANS_MAX = 16
+/**
+ * A last resort: an asker that is refused takes this store for dead. They must not queue, since
+ * askers wait for several stores at once and two could wait for each other. Memory is shared out
+ * among them (query/local-peer.ts).
+ */
+const SCANS_MAX = 256
 /** Half of what a client waits in silence, and half again. */
 const HEARTBEAT_MS = 2_500
 /** One answer of frames, whatever was asked. */

@@ -15,6 +15,7 @@ import type { StoredFrame } from '../frame-store.ts'
 import { isErrorCode, makeDirectory, readFully, syncDirectory } from './disk.ts'
 import type { FrameTable } from './frame-table.ts'
 import type { HandlePool } from './handle-pool.ts'
+import { BucketIndex } from './index-database.ts'
 import type { BucketLane, FrameFilter } from './lane-state.ts'
 import { readRecord, RECORD_HEADER_BYTES, scanSegment, type SegmentRecord } from './record.ts'
 import { loadBucket, recoverSegment, type LoadedBucket } from './recovery.ts'
@@ -25,6 +26,7 @@ import {
   putBucket,
   putDamage,
   putSegment,
+  type DamageNote,
   type IndexDatabase,
 } from './segment-index.ts'
 import { MemorySegment, segmentName, type SegmentSummary } from './segment.ts'
@@ -70,10 +72,11 @@ export class Bucket {
   /** What the bucket holds of each lane, while warm. */
   lanes: Map<LaneKey, BucketLane> | undefined
   private readonly options: BucketOptions
+  private readonly index: BucketIndex
   /** Segments the index does not know yet, oldest first; the last may be the one being written. */
   private readonly waiting: MemorySegment[] = []
   private active: MemorySegment | undefined
-  private readonly damage = new Set<string>()
+  private readonly damage = new Map<string, DamageNote>()
   private lastNumber = 0
   private indexing: Promise<void> = Promise.resolve()
   private indexFailure: unknown
@@ -84,16 +87,13 @@ export class Bucket {
     this.options = options
     this.startMs = options.startMs
     this.directory = options.directory
+    const directory = path.join(options.directory, 'index')
+    this.index = new BucketIndex(options.indexes, directory, (db) => this.refillIndex(db))
   }
 
   /** Reads what the bucket holds, rebuilding the index where it does not add up. It is cold then. */
-  async load(): Promise<LoadedBucket> {
-    const loaded = await this.index((db) => loadBucket(db, this.directory, this.startMs))
-    this.segments.clear()
-    for (const [number, summary] of loaded.segments) this.segments.set(number, summary)
-    for (const { segment, offset } of loaded.damage) this.damage.add(`${segment}:${offset}`)
-    this.lastNumber = loaded.lastNumber
-    return loaded
+  load(): Promise<LoadedBucket> {
+    return this.index.use((db) => this.loadFrom(db))
   }
 
   /** Makes the directory of a bucket that is not on disk yet. */
@@ -116,8 +116,7 @@ export class Bucket {
       if (active.bytes >= segmentBytesMax || active.table.length >= segmentFramesMax) this.finish()
     }
     if (this.waiting.length > WAITING_MAX) await this.settled()
-    this.active ??= await this.startSegment()
-    await this.active.write(frames, sync)
+    await (this.active ?? (await this.startSegment())).write(frames, sync)
   }
 
   /** The segment that the batch just written went to. */
@@ -168,9 +167,9 @@ export class Bucket {
     { segment, offset, sequence }: Location,
     reason: string,
   ): Promise<void> {
-    this.damage.add(`${segment}:${offset}`)
     const note = { segment, offset, lane: key, sequence, reason }
-    await this.index(async (db) => {
+    this.damage.set(`${segment}:${offset}`, note)
+    await this.index.use(async (db) => {
       await putDamage(db, note)
       // The summaries count the frame in; opening again goes through the segments' records.
       if (this.lanes === undefined) await dropBucketSummary(db)
@@ -186,7 +185,7 @@ export class Bucket {
     this.finish()
     await this.settled()
     const segments = [...this.segments].map(([number, { bytes }]) => [number, bytes] as const)
-    await this.index((db) => putBucket(db, lanes, segments))
+    await this.index.use((db) => putBucket(db, lanes, segments))
     this.lanes = undefined
     return lanes
   }
@@ -199,7 +198,7 @@ export class Bucket {
   async recheck(): Promise<{ lane: LaneKey; location: Location }[]> {
     await this.settled().catch(() => undefined)
     this.indexFailure = undefined
-    await this.options.indexes.close(this.indexDirectory)
+    await this.index.close()
     this.active?.cutToSynced()
     const unindexed = this.waiting.slice()
     this.finish()
@@ -244,7 +243,7 @@ export class Bucket {
     for (;;) {
       const [segment] = this.waiting
       if (segment === undefined || segment === this.active) return
-      await this.index((db) => putSegment(db, segment))
+      await this.index.use((db) => putSegment(db, segment))
       this.segments.set(segment.number, segment.summary())
       this.waiting.shift()
     }
@@ -258,6 +257,7 @@ export class Bucket {
       this.startMs,
     )
     this.waiting.push(segment)
+    this.active = segment
     // Before the first frame in it is acknowledged, the file's name must last.
     if (this.options.sync) await syncDirectory(this.directory)
     return segment
@@ -278,7 +278,8 @@ export class Bucket {
   }
 
   private async partOf(key: LaneKey): Promise<BucketLane | undefined> {
-    const read = (): Promise<BucketLane | undefined> => this.index((db) => getBucketLane(db, key))
+    const read = (): Promise<BucketLane | undefined> =>
+      this.index.use((db) => getBucketLane(db, key))
     const part = this.lanes?.get(key) ?? (await read())
     if (part !== undefined || this.lanes !== undefined || this.rebuilt.has('summaries')) return part
     // Only lanes known to be here are looked for: the index has lost its record of this one.
@@ -289,7 +290,7 @@ export class Bucket {
 
   /** The lane's entries of each segment. A segment whose index is damaged is indexed again. */
   private async tablesOf(key: LaneKey, numbers: readonly number[]): Promise<FrameTable[][]> {
-    return this.index(async (db) => {
+    return this.index.use(async (db) => {
       const found = await getLane(db, numbers, key)
       for (const [i, number] of numbers.entries()) {
         if (found[i] !== undefined || this.rebuilt.has(number)) continue
@@ -330,12 +331,26 @@ export class Bucket {
     }
   }
 
-  private index<R>(work: (db: IndexDatabase) => Promise<R>): Promise<R> {
-    return this.options.indexes.use(this.indexDirectory, work)
+  private async loadFrom(db: IndexDatabase): Promise<LoadedBucket> {
+    const loaded = await loadBucket(db, this.directory, this.startMs)
+    this.segments.clear()
+    for (const [number, summary] of loaded.segments) this.segments.set(number, summary)
+    for (const note of loaded.damage) this.damage.set(`${note.segment}:${note.offset}`, note)
+    this.lastNumber = loaded.lastNumber
+    return loaded
   }
 
-  private get indexDirectory(): string {
-    return path.join(this.directory, 'index')
+  /** Puts what is on the disk into an index that had to be thrown away. */
+  private async refillIndex(db: IndexDatabase): Promise<void> {
+    for (const note of this.damage.values()) await putDamage(db, note)
+    if (this.lanes === undefined) {
+      await this.loadFrom(db)
+      return
+    }
+    // Warm: what the lanes hold is in memory, and segments without an index follow by themselves.
+    for (const number of this.segments.keys()) {
+      await recoverSegment(db, this.fileOf(number), number, this.startMs)
+    }
   }
 
   private fileOf(segment: number): string {

@@ -3,6 +3,7 @@
 import fs from 'node:fs'
 import { ClassicLevel } from 'classic-level'
 import { isErrorCode, makeDirectory } from './disk.ts'
+import type { HandlePool } from './handle-pool.ts'
 import type { IndexDatabase } from './segment-index.ts'
 
 const OPTIONS = {
@@ -23,7 +24,7 @@ export async function openIndex(directory: string): Promise<IndexDatabase> {
     return await open(directory)
   } catch (error) {
     if (!isDamage(error)) throw error
-    await fs.promises.rm(directory, { recursive: true })
+    await fs.promises.rm(directory, { recursive: true, force: true })
     await makeDirectory(directory)
     return open(directory)
   }
@@ -37,7 +38,58 @@ async function open(directory: string): Promise<IndexDatabase> {
 
 /** Not a full disk, a lock or a lack of descriptors, which say nothing of what the files hold. */
 function isDamage(error: unknown): boolean {
-  const { cause } = error as Error
+  // A failure to open is wrapped by abstract-level, any other comes as it is.
+  const { cause = error } = error as Error
   if (isErrorCode(cause, 'LEVEL_CORRUPTION')) return true
   return isErrorCode(cause, 'LEVEL_IO_ERROR') && /no such file/i.test((cause as Error).message)
+}
+
+/** Rebuilding again and again would hide a disk that rots as fast as it is written. */
+const REBUILDS_MAX = 3
+
+/** The index of one bucket as its users see it: open when used, and made anew when LevelDB gives up on it. */
+export class BucketIndex {
+  private readonly pool: HandlePool<IndexDatabase>
+  private readonly directory: string
+  private readonly refill: (db: IndexDatabase) => Promise<void>
+  private rebuilds = 0
+  private rebuilding: Promise<void> | undefined
+
+  /** `refill` writes what the segments hold to the index, which is empty then. */
+  constructor(
+    pool: HandlePool<IndexDatabase>,
+    directory: string,
+    refill: (db: IndexDatabase) => Promise<void>,
+  ) {
+    this.pool = pool
+    this.directory = directory
+    this.refill = refill
+  }
+
+  async use<R>(work: (db: IndexDatabase) => Promise<R>): Promise<R> {
+    try {
+      return await this.pool.use(this.directory, work)
+    } catch (error) {
+      if (!isDamage(error)) throw error
+      if (this.rebuilding === undefined) {
+        if (this.rebuilds >= REBUILDS_MAX) throw error
+        this.rebuilds += 1
+        this.rebuilding = this.rebuild().finally(() => {
+          this.rebuilding = undefined
+        })
+      }
+      await this.rebuilding
+      return this.pool.use(this.directory, work)
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.pool.close(this.directory)
+  }
+
+  private async rebuild(): Promise<void> {
+    await this.close()
+    await fs.promises.rm(this.directory, { recursive: true, force: true })
+    await this.pool.use(this.directory, this.refill)
+  }
 }

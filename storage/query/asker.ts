@@ -11,7 +11,7 @@ import type { Clock, StoreId } from '../../mesh/index.ts'
 import type { Coverage } from '../coverage.ts'
 import { bucketRow, mergeBucket, type BucketPartial, type BucketRow } from './aggregate.ts'
 import { withDeadline } from './deadline.ts'
-import { DigestRound, messageOf, type Asked } from './digest-round.ts'
+import { DigestRound, messageOf, type Asked, type LocalStore } from './digest-round.ts'
 import { fieldFilter } from './filter.ts'
 import { Holdings } from './holdings.ts'
 import { mergeSorted } from './merge.ts'
@@ -44,7 +44,7 @@ export interface AskerOptions {
   /** How to reach a store by its endpoint. */
   readonly connect: (http: string) => QueryPeer
   /** The store of this very process, asked without a detour and preferred. */
-  readonly local?: { readonly storeId: StoreId; readonly peer: QueryPeer } | undefined
+  readonly local?: LocalStore | undefined
   /** How long a store may take for its digest. Default 2000. */
   readonly digestTimeoutMs?: number
 }
@@ -121,13 +121,9 @@ export class Asker {
     const { members, seeds = [], writeQuorum } = await stores()
     const digestOf = (peer: QueryPeer): Promise<DigestAnswer> =>
       withDeadline(clock, digestTimeoutMs, signal, (limit) => peer.digest(request, limit))
-    const peerOf = ({ storeId, http }: Asked): QueryPeer | undefined => {
-      if (local !== undefined && storeId === local.storeId) return local.peer
-      return http === undefined ? undefined : connect(http)
-    }
+    const round = new DigestRound(digestOf, connect, local)
     const others: Asked[] = seeds.map((http) => ({ http }))
     if (local !== undefined) others.push({ storeId: local.storeId })
-    const round = new DigestRound(digestOf, peerOf)
     await Promise.all([round.askMembers(members), ...others.map((other) => round.askOne(other))])
     signal.throwIfAborted()
     round.checkAnswered()

@@ -11,22 +11,32 @@ export interface Asked {
   readonly http?: string | undefined
 }
 
+/** The store of this process. */
+export interface LocalStore {
+  readonly storeId: StoreId
+  readonly peer: QueryPeer
+}
+
 /** Asks every store it hears of, once, until no answer names another. */
 export class DigestRound {
   readonly answers = new Map<StoreId, { peer: QueryPeer; answer: DigestAnswer }>()
   /** By store id, or by address where that is all that was known. */
   readonly failures = new Map<string, string>()
   private readonly digestOf: (peer: QueryPeer) => Promise<DigestAnswer>
-  private readonly peerOf: (asked: Asked) => QueryPeer | undefined
+  private readonly connect: (http: string) => QueryPeer
+  private readonly local: LocalStore | undefined
+  /** Addresses; this process's own store is at `local`. */
   private readonly asked = new Set<string>()
   private table: MemberTable = new Map()
 
   constructor(
     digestOf: (peer: QueryPeer) => Promise<DigestAnswer>,
-    peerOf: (asked: Asked) => QueryPeer | undefined,
+    connect: (http: string) => QueryPeer,
+    local?: LocalStore,
   ) {
     this.digestOf = digestOf
-    this.peerOf = peerOf
+    this.connect = connect
+    this.local = local
   }
 
   /** Stores that are members of the mesh, by the union of all tables seen. */
@@ -68,14 +78,15 @@ export class DigestRound {
 
   async askOne(asked: Asked): Promise<void> {
     const { storeId, http } = asked
-    const peer = this.peerOf(asked)
-    if (peer === undefined) {
+    const local = storeId === this.local?.storeId ? this.local : undefined
+    const address = local === undefined ? http : 'local'
+    if (address === undefined) {
       this.fail(storeId, 'its address is not known')
       return
     }
-    const address = `${storeId ?? ''} ${http ?? ''}`
     if (this.asked.has(address) || (storeId !== undefined && this.answers.has(storeId))) return
     this.asked.add(address)
+    const peer = local?.peer ?? this.connect(address)
     try {
       const answer = await this.digestOf(peer)
       // Under an old address another disk may answer: it speaks for itself alone.

@@ -15,6 +15,11 @@ import type {
 import { scan, type ScanSource } from './scan.ts'
 import { describeStreams, type StreamPart } from './streams.ts'
 
+/** What all scans under way may hold, in values of roughly 16 bytes; each has its share, within bounds. */
+const SCANS_WEIGHT_MAX = 2_000_000
+const SCAN_WEIGHT_MAX = 500_000
+const SCAN_WEIGHT_MIN = 20_000
+
 export interface LocalPeerOptions extends ScanSource {
   readonly storeId: StoreId
   /** Tells this life of the process from another, whose version numbers may mean something else. */
@@ -28,6 +33,8 @@ export interface LocalPeerOptions extends ScanSource {
 export class LocalPeer implements StorePeer {
   readonly storeId: StoreId
   private readonly options: LocalPeerOptions
+  /** Under way. */
+  private scans = 0
 
   constructor(options: LocalPeerOptions) {
     this.options = options
@@ -50,8 +57,15 @@ export class LocalPeer implements StorePeer {
     }
   }
 
-  scan(request: ScanRequest, signal: AbortSignal): AsyncGenerator<ScanEvent> {
-    return scan(this.options, request, signal)
+  async *scan(request: ScanRequest, signal: AbortSignal): AsyncGenerator<ScanEvent> {
+    this.scans += 1
+    try {
+      const share = Math.floor(SCANS_WEIGHT_MAX / this.scans)
+      const windowWeightMax = Math.max(SCAN_WEIGHT_MIN, Math.min(SCAN_WEIGHT_MAX, share))
+      yield* scan({ windowWeightMax, ...this.options }, request, signal)
+    } finally {
+      this.scans -= 1
+    }
   }
 
   streams(): Promise<readonly StreamPart[]> {

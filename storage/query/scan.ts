@@ -14,10 +14,11 @@ import {
 import type { FrameStore } from '../frame-store.ts'
 import { fieldFilter } from './filter.ts'
 import { BucketGathering, RowGathering } from './gather.ts'
+import { scanHints } from './hints.ts'
 import type { EpochRuns, ScanEvent, ScanRequest, UnreadableRuns } from './peer.ts'
 import type { DownsampleQuery, LatestQuery, RangeQuery } from './query.ts'
 import { comparer, type Position, type Row } from './row.ts'
-import { windows, type Window } from './window.ts'
+import { windows, type Window, type WindowPlan } from './window.ts'
 
 /** The newest sample of each (stream, source), by time and then by name (storage/latest.ts). */
 export interface LatestTable {
@@ -43,6 +44,9 @@ export interface ScanSource {
 
 /** 8 MB of values, some 32 MB with all that is around them. */
 const WINDOW_WEIGHT_MAX = 500_000
+/** Ten fields: what a row and a bucket may weigh, before one was seen. */
+const ROW_WEIGHT_GUESS = 15
+const BUCKET_WEIGHT_GUESS = 176
 /** Rows handed over at once. */
 const BATCH_ROWS = 500
 
@@ -111,13 +115,7 @@ class Scan {
     const stepUs = isRange ? 1 : query.everyUs
     const { after } = request
     const unreadable: UnreadableRuns[] = []
-    const plan = {
-      ...rangeAfter(query, after, stepUs),
-      order: query.order,
-      stepUs,
-      weightMax: this.weightMax(),
-      newestUs: query.order === 'asc' ? undefined : this.newestUs(),
-    }
+    const plan = { ...rangeAfter(query, after, stepUs), ...this.windowSizes(stepUs) }
     const gather = async (window: Window): Promise<{ items: Item[]; weight: number }> => {
       const gathering = isRange ? new RowGathering(query.order) : new BucketGathering(query)
       await this.gather(window, gathering, unreadable)
@@ -213,20 +211,20 @@ class Scan {
     return found
   }
 
-  /** For a query with a small limit there is no use in gathering more than a few times that. */
-  private weightMax(): number {
-    const { windowWeightMax = WINDOW_WEIGHT_MAX } = this.from
-    const { limit } = this.query
-    return limit === undefined ? windowWeightMax : Math.min(windowWeightMax, limit * 200)
-  }
-
-  private newestUs(): number | undefined {
-    let newest: number | undefined
-    for (const source of this.sources) {
-      const timeUs = this.from.latest.get(this.query.stream, source)?.sample.timeUs
-      if (timeUs !== undefined) newest = Math.max(newest ?? 0, timeUs)
-    }
-    return newest
+  /** How wide the first window is to be, so that it holds about a third of what it may. */
+  private windowSizes(stepUs: number): Omit<WindowPlan, 'fromUs' | 'toUs'> {
+    const { query, sources } = this
+    const { store, latest, windowWeightMax = WINDOW_WEIGHT_MAX } = this.from
+    // For a query with a small limit there is no use in gathering more than a few times that.
+    const weightMax = Math.min(windowWeightMax, (query.limit ?? Number.POSITIVE_INFINITY) * 200)
+    const hints = scanHints(store, latest, query.stream, sources)
+    const { oldestUs = 0, newestUs = 0, density = 0 } = hints ?? {}
+    const weightPerUs =
+      query.kind === 'range'
+        ? density * ROW_WEIGHT_GUESS
+        : Math.min(density, sources.size / stepUs) * BUCKET_WEIGHT_GUESS
+    const firstSpanUs = Math.min(Number.MAX_SAFE_INTEGER, weightMax / 3 / weightPerUs)
+    return { order: query.order, stepUs, weightMax, firstSpanUs, oldestUs, newestUs }
   }
 }
 

@@ -63,35 +63,46 @@ export interface WindowPlan extends TimeRange {
   readonly stepUs: number
   /** Most a window may hold before it is cut. */
   readonly weightMax: number
-  /** About where the newest data is; only the speed of a descending read depends on it. */
-  readonly newestUs: number | undefined
+  /** Width of the first window. */
+  readonly firstSpanUs: number
+  /** About where the data begins and ends. Only speed depends on it. */
+  readonly oldestUs: number
+  readonly newestUs: number
 }
-
-/** A descending read begins this short, for those who want the last few rows (1 s). */
-const FIRST_SPAN_US = 1_000_000
 
 /** Gathers window after window until the range is done; yields each window's share, sorted. */
 export async function* windows<T extends { readonly timeUs: number }>(
   plan: WindowPlan,
   gather: (window: Window) => Promise<{ items: T[]; weight: number }>,
 ): AsyncGenerator<T[]> {
-  const { order, stepUs, weightMax, newestUs } = plan
-  let { fromUs, toUs } = plan
-  let spanUs = order === 'asc' ? toUs - fromUs : FIRST_SPAN_US
-  // The first descending window also takes whatever is newer than the newest that was known of.
-  let highUs = Math.min(toUs, (newestUs ?? toUs) + 1)
-  while (fromUs < toUs) {
-    const range =
-      order === 'asc'
-        ? { fromUs, toUs: Math.min(toUs, Math.ceil((fromUs + spanUs) / stepUs) * stepUs) }
-        : { fromUs: Math.max(fromUs, Math.floor((highUs - spanUs) / stepUs) * stepUs), toUs }
-    const window = new Window(range, order, stepUs, weightMax)
+  const { order, stepUs, weightMax } = plan
+  let left: TimeRange = plan
+  let spanUs = plan.firstSpanUs
+  while (left.fromUs < left.toUs) {
+    const window = new Window(nextRange(plan, left, spanUs), order, stepUs, weightMax)
     const { items, weight } = await gather(window)
     if (items.length > 0) yield items
     spanUs = nextSpan(window, items[0]?.timeUs, spanUs, weight / weightMax)
-    if (order === 'asc') fromUs = window.toUs
-    else toUs = highUs = window.fromUs
+    left =
+      order === 'asc'
+        ? { fromUs: window.toUs, toUs: left.toUs }
+        : { fromUs: left.fromUs, toUs: window.fromUs }
   }
+}
+
+/**
+ * Of what is left, so much: the first window takes along what lies before the data was thought to
+ * begin, the last one what lies behind its end, since looking where nothing is costs little.
+ */
+function nextRange(plan: WindowPlan, left: TimeRange, spanUs: number): TimeRange {
+  const { order, stepUs, oldestUs, newestUs } = plan
+  const { fromUs, toUs } = left
+  if (order === 'asc') {
+    const edgeUs = Math.ceil((Math.max(fromUs, oldestUs) + spanUs) / stepUs) * stepUs
+    return { fromUs, toUs: edgeUs > newestUs ? toUs : Math.min(toUs, edgeUs) }
+  }
+  const edgeUs = Math.floor((Math.min(toUs, newestUs + 1) - spanUs) / stepUs) * stepUs
+  return { fromUs: edgeUs <= oldestUs ? fromUs : Math.max(fromUs, edgeUs), toUs }
 }
 
 /** After a cut, twice what there was room for; else longer, the emptier the window was. */

@@ -1,0 +1,154 @@
+// The sending half of the smoke bench, in a process of its own: publishes through the mesh, or sends
+// bare ZeroMQ messages, as the parent asks over IPC.
+import { createHistogram } from 'node:perf_hooks'
+import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises'
+import { Dealer } from 'zeromq'
+import { systemClock, type Publisher } from '../mesh/index.ts'
+import { loadConfig, openPublisher, openSession } from '../nodes/index.ts'
+import { createFleet, FLEET_SCHEMA, FLEET_STREAM } from '../sim/index.ts'
+
+export interface LoadRequest {
+  readonly kind: 'frames' | 'singles' | 'paced' | 'raw' | 'stop'
+  readonly seconds: number
+  /** Samples in a frame, for `frames`. */
+  readonly frameSamples?: number
+  readonly sources?: number
+  /** Samples a second, for `paced` and `raw`. */
+  readonly rate?: number
+  readonly endpoint?: string
+  readonly bytes?: number
+}
+
+export interface LoadResult {
+  readonly samples: number
+  readonly frames: number
+  readonly seconds: number
+  /** Publish to receipt, µs. */
+  readonly storedP50Us: number
+  readonly storedP99Us: number
+  readonly cpuSeconds: number
+}
+
+/** Frames not acknowledged that the generator lets gather: enough to keep the disks busy. */
+const PENDING_SAMPLES_MAX = 200_000
+const PENDING_FRAMES_MAX = 6_000
+
+const seed = process.argv[2]!
+const { config } = loadConfig({
+  cwd: process.cwd(),
+  env: {},
+  overrides: [{ key: 'seeds', value: [seed], flag: 'bench' }],
+})
+const session = await openSession(config, {})
+const stored = createHistogram()
+let publisher = await newPublisher()
+
+async function newPublisher(): Promise<Publisher> {
+  return openPublisher(session, config, {
+    ...{ outboxName: 'bench', schemas: { [FLEET_STREAM]: FLEET_SCHEMA } },
+    onReceipt: ({ timesUs }) => {
+      const nowUs = systemClock.nowUs()
+      stored.record(Math.max(1, nowUs - timesUs[0]!))
+    },
+  })
+}
+
+process.on('message', (message) => {
+  void serve(message as LoadRequest)
+})
+process.send!('ready')
+
+async function serve(request: LoadRequest): Promise<void> {
+  if (request.kind === 'stop') {
+    await publisher.close({ drainMs: 1_000 })
+    await session.close()
+    process.exit(0)
+  }
+  if (request.kind === 'raw') {
+    await raw(request)
+    process.send!({ samples: 0, frames: 0, seconds: 0, storedP50Us: 0, storedP99Us: 0, cpuSeconds: 0 })
+    return
+  }
+  // Warm up first: the figure is of a process that has been running.
+  await load({ ...request, seconds: Math.min(2, request.seconds) })
+  stored.reset()
+  process.send!(await load(request))
+}
+
+async function load(request: LoadRequest): Promise<LoadResult> {
+  const { samplesStored, framesStored } = publisher.counters
+  const cpu = process.cpuUsage()
+  const startMs = performance.now()
+  if (request.kind === 'paced') await paced(request)
+  else await flatOut(request)
+  const seconds = (performance.now() - startMs) / 1000
+  const samples = publisher.counters.samplesStored - samplesStored
+  const frames = publisher.counters.framesStored - framesStored
+  const { user, system } = process.cpuUsage(cpu)
+  await publisher.allStored()
+  return {
+    ...{ samples, frames, seconds, cpuSeconds: (user + system) / 1e6 },
+    ...{ storedP50Us: stored.percentile(50), storedP99Us: stored.percentile(99) },
+  }
+}
+
+/** As much as is acknowledged: the generator waits while too much is not. */
+async function flatOut({ seconds, frameSamples = 1, sources = 100 }: LoadRequest): Promise<void> {
+  const startUs = systemClock.nowUs()
+  const fleet = createFleet({ vehicles: sources, seed: 1, startUs })
+  const series = fleet.sources.map((source) => publisher.series(FLEET_STREAM, source))
+  const endMs = performance.now() + seconds * 1000
+  let next = 0
+  let timeUs = startUs
+  while (performance.now() < endMs) {
+    for (let burst = 0; burst < (frameSamples > 1 ? 10 : 500); burst++) {
+      for (let i = 0; i < frameSamples; i++) {
+        series[next]!.publish(fleet.sample(next, (timeUs += 10)))
+      }
+      next = (next + 1) % sources
+    }
+    await turn()
+    const { pendingSamples, pendingFrames } = publisher
+    if (pendingSamples > PENDING_SAMPLES_MAX || pendingFrames > PENDING_FRAMES_MAX) {
+      while (
+        publisher.pendingSamples > PENDING_SAMPLES_MAX / 2 ||
+        publisher.pendingFrames > PENDING_FRAMES_MAX / 2
+      ) {
+        await turn()
+      }
+    }
+  }
+}
+
+/** One sample at a time at a steady rate; the clock starts just before publish(). */
+async function paced({ seconds, rate = 1000, sources = 10 }: LoadRequest): Promise<void> {
+  const fleet = createFleet({ vehicles: sources, seed: 1, startUs: systemClock.nowUs() })
+  const startMs = performance.now()
+  for (let sent = 0; sent < seconds * rate; sent++) {
+    await until(startMs + (sent * 1000) / rate)
+    const index = sent % sources
+    publisher.publish(FLEET_STREAM, fleet.sources[index]!, fleet.sample(index, systemClock.nowUs()))
+  }
+}
+
+/** The same bytes over a bare DEALER, the time of sending in the first eight. */
+async function raw({ seconds, rate = 1000, endpoint = '', bytes = 100 }: LoadRequest): Promise<void> {
+  const dealer = new Dealer({ linger: 0 })
+  dealer.connect(endpoint)
+  await delay(200)
+  const startMs = performance.now()
+  for (let sent = 0; sent < seconds * rate; sent++) {
+    await until(startMs + (sent * 1000) / rate)
+    const message = Buffer.alloc(bytes, sent & 0xff)
+    message.writeDoubleLE(systemClock.nowUs(), 0)
+    await dealer.send(message)
+  }
+  await delay(200)
+  dealer.close()
+}
+
+async function until(atMs: number): Promise<void> {
+  const waitMs = atMs - performance.now()
+  if (waitMs > 1.5) await delay(waitMs - 1)
+  while (performance.now() < atMs) await turn()
+}
