@@ -66,7 +66,14 @@ async function serve(request: LoadRequest): Promise<void> {
   }
   if (request.kind === 'raw') {
     await raw(request)
-    process.send!({ samples: 0, frames: 0, seconds: 0, storedP50Us: 0, storedP99Us: 0, cpuSeconds: 0 })
+    process.send!({
+      samples: 0,
+      frames: 0,
+      seconds: 0,
+      storedP50Us: 0,
+      storedP99Us: 0,
+      cpuSeconds: 0,
+    })
     return
   }
   // Warm up first: the figure is of a process that has been running.
@@ -132,7 +139,12 @@ async function paced({ seconds, rate = 1000, sources = 10 }: LoadRequest): Promi
 }
 
 /** The same bytes over a bare DEALER, the time of sending in the first eight. */
-async function raw({ seconds, rate = 1000, endpoint = '', bytes = 100 }: LoadRequest): Promise<void> {
+async function raw({
+  seconds,
+  rate = 1000,
+  endpoint = '',
+  bytes = 100,
+}: LoadRequest): Promise<void> {
   const dealer = new Dealer({ linger: 0 })
   dealer.connect(endpoint)
   await delay(200)

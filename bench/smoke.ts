@@ -119,13 +119,21 @@ async function latency(
     const result = await loader.run({ kind: 'paced', seconds: 3, rate: 1000 })
     storedUs.push(result.storedP50Us)
     frameBytes = 150
-    await loader.run({ kind: 'raw', seconds: 3, rate: 1000, endpoint: router.lastEndpoint!, bytes: frameBytes })
+    await loader.run({
+      kind: 'raw',
+      seconds: 3,
+      rate: 1000,
+      endpoint: router.lastEndpoint!,
+      bytes: frameBytes,
+    })
   }
   router.close()
   await receiving.catch(() => undefined)
   const [live, raw] = [liveUs.percentile(50), rawUs.percentile(50)]
   const stored = storedUs.sort((a, b) => a - b)[1]!
-  say(`live p50 ${live} p99 ${liveUs.percentile(99)} µs, raw p50 ${raw} p99 ${rawUs.percentile(99)} µs, stored p50 ${stored} µs`)
+  say(
+    `live p50 ${live} p99 ${liveUs.percentile(99)} µs, raw p50 ${raw} p99 ${rawUs.percentile(99)} µs, stored p50 ${stored} µs`,
+  )
   return { live, raw, stored }
 }
 
@@ -170,7 +178,14 @@ function fdatasyncP50Us(directory: string): number {
   return took.sort((a, b) => a - b)[150]!
 }
 
-function describe({ samples, frames, seconds, cpuSeconds, storedP50Us, storedP99Us }: LoadResult): string {
+function describe({
+  samples,
+  frames,
+  seconds,
+  cpuSeconds,
+  storedP50Us,
+  storedP99Us,
+}: LoadResult): string {
   return (
     `${Math.round(samples / seconds)} samples/s, ${Math.round(frames / seconds)} frames/s, ` +
     `stored p50 ${storedP50Us} p99 ${storedP99Us} µs, publisher CPU ${(cpuSeconds / seconds).toFixed(2)} cores`

@@ -16,6 +16,8 @@ import type { Schema } from './schema.ts'
 import type { Message, Subscription, Transport } from './transport.ts'
 
 export const QUEUE_BYTES_DEFAULT = 16 * 1024 * 1024
+/** Lanes whose progress is remembered; beyond it the oldest one is begun anew. */
+const LANES_MAX = 100_000
 /** Frames kept while their schema is being asked for. */
 const PARKED_FRAMES_MAX = 10_000
 
@@ -57,12 +59,14 @@ export interface SubscriberCounters {
   missedFrames: number
   rejectedMessages: number
   rejectedFrames: number
+  /** Batches that the reader threw on. */
+  failedBatches: number
 }
 
 interface LaneProgress {
   /** Greatest sequence seen. */
   last: number
-  /** What was seen, kept only while it has holes. */
+  /** What was seen: one run, as long as nothing is missed. */
   seen: IntervalSet
 }
 
@@ -74,7 +78,7 @@ interface Queued {
 export class Subscriber implements AsyncDisposable {
   readonly counters: SubscriberCounters = {
     ...{ frames: 0, samples: 0, lateFrames: 0, duplicateFrames: 0, missedFrames: 0 },
-    ...{ rejectedMessages: 0, rejectedFrames: 0 },
+    ...{ rejectedMessages: 0, rejectedFrames: 0, failedBatches: 0 },
   }
   private readonly options: SubscriberOptions
   private readonly schemas: SchemaExchange
@@ -137,7 +141,6 @@ export class Subscriber implements AsyncDisposable {
     const order = this.order(frame)
     if (order === 'duplicate') this.counters.duplicateFrames += 1
     else if (frame.kind === 'data') this.enqueue({ frame, late: order === 'late' }, from)
-    else if (frame.kind === 'end') this.lanes.delete(frame.laneKey)
   }
 
   /** Where the frame stands in its lane; tells of a hole when it shows. */
@@ -147,6 +150,7 @@ export class Subscriber implements AsyncDisposable {
     if (progress === undefined) {
       // Joined in the middle: what came before was never ours to get.
       this.lanes.set(laneKey, { last: sequence, seen: new IntervalSet([1, sequence]) })
+      if (this.lanes.size > LANES_MAX) this.lanes.delete(this.lanes.keys().next().value!)
       return 'next'
     }
     if (sequence > progress.last) {
@@ -211,8 +215,12 @@ export class Subscriber implements AsyncDisposable {
       this.queue = []
       this.queuedBytes = 0
       const frames = batch.flatMap((item) => this.decode(item) ?? [])
-      const result = this.options.onFrames(frames)
-      if (result !== undefined) await result
+      try {
+        await this.options.onFrames(frames)
+      } catch {
+        // The reader's mistake must not end the subscription; what it was given counts as delivered.
+        this.counters.failedBatches += 1
+      }
     }
     this.delivering = false
   }

@@ -27,6 +27,8 @@ import type { CommitResult, Writer } from './writer.ts'
 /** A publisher not heard for this long no longer has a share of the budget. */
 const PUBLISHER_IDLE_MS = 10_000
 const GRANT_BYTES_MIN = 64 * 1024
+/** Runs of one lane in one ack: a lane more broken than that is acknowledged over several. */
+const ACK_RUNS_MAX = 1000
 /** Of the writer's budget, what is granted to publishers: repeats and repair need room too. */
 const GRANTED_SHARE = 0.5
 
@@ -171,6 +173,7 @@ function runsAround(held: IntervalSet, touched: IntervalSet): number[] {
         continue
       }
       if (runs.at(-2) !== run[0]) runs.push(run[0], run[1])
+      if (runs.length >= 2 * ACK_RUNS_MAX) return runs
       at = run[1] + 1
     }
   }

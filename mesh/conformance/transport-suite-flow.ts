@@ -233,6 +233,22 @@ export function flowCases(cases: Cases): void {
     await a.flush()
   })
 
+  cases.links(
+    'slow subscriber - gets what it had received of a publisher that left',
+    async (rig) => {
+      const [a, b] = await rig.peerPair()
+      const slow = await stuck(b, a, 't/1/x')
+      await publishAll(a, 't/1/x', numbers(1000), b.peerId)
+      await a.close()
+      await eventually(() => b.linked().size === 0, { what: 'the publisher to be gone' })
+      expect(slow.calls).toBe(1)
+      slow.release()
+      await received(slow.collector, 1001)
+      expect(slow.collector.messages.every(({ from }) => from === a.peerId)).toBe(true)
+      expect(b.counters().droppedMessages).toBe(0)
+    },
+  )
+
   cases.all('a handler that throws or rejects - is counted and called again', async (rig) => {
     const [a, b] = await rig.pair()
     const got = await subscribed(b, 't/1/x', a, 't/1/x')

@@ -33,6 +33,9 @@ const WINDOW_BYTES_TOTAL = 64 * 1024 * 1024
 const WINDOW_BYTES_MIN = 256 * 1024
 const WINDOW_BYTES_MAX = 4 * 1024 * 1024
 
+/** What links that are gone may leave behind for handlers that are still busy. */
+const ORPHAN_BYTES_MAX = 64 * 1024 * 1024
+
 export const LINK_QUEUE_BYTES = 16 * 1024 * 1024
 
 export interface LinkHubOptions {
@@ -68,6 +71,7 @@ export class LinkHub implements LinkHost {
   private isAnnouncing = false
   private timer: Timer | undefined
   private linksMade = 0
+  private orphanBytes = 0
   private tickDueMs = 0
   private tickPart = 0
 
@@ -195,6 +199,16 @@ export class LinkHub implements LinkHost {
 
   seenVersion(peer: PeerId): number {
     return this.peers.seenVersion(peer)
+  }
+
+  keepOrphans(cost: number): boolean {
+    if (this.orphanBytes + cost > ORPHAN_BYTES_MAX) return false
+    this.orphanBytes += cost
+    return true
+  }
+
+  releaseOrphans(cost: number): void {
+    this.orphanBytes -= cost
   }
 
   onUp(link: Link): void {

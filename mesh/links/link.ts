@@ -65,6 +65,9 @@ export interface LinkHost {
   /** A hello of this mesh arrived. False when its patterns are not valid. */
   onHello(hello: Hello): boolean
   seenVersion(peer: PeerId): number
+  /** Room for what a link that is gone has received but not delivered; given back when delivered. */
+  keepOrphans(cost: number): boolean
+  releaseOrphans(cost: number): void
   onUp(link: Link): void
   onDown(link: Link): void
   /** The queue of the link got shorter, or credit came. */
@@ -108,8 +111,10 @@ export class Link {
     this.receiver = new LinkReceiver({
       counters: host.counters,
       windowBytes: () => host.windowBytes(),
-      deliver: (packs) => (this.peer === undefined ? undefined : host.deliver(packs, this.peer)),
+      deliver: (packs, from) => host.deliver(packs, from),
       grant: () => this.sendHeartbeat(),
+      keep: (cost) => host.keepOrphans(cost),
+      release: (cost) => host.releaseOrphans(cost),
     })
   }
 
@@ -174,7 +179,7 @@ export class Link {
       this.onStranger(kind, packet)
     } else {
       this.heardMs = this.host.clock.monotonicMs()
-      if (kind === PACK) this.receiver.onPack(packet)
+      if (kind === PACK) this.receiver.onPack(packet, this.peer!)
       else if (kind === HEARTBEAT) this.onHeartbeat(packet)
       else this.disconnectedByPeer()
     }
@@ -270,7 +275,7 @@ export class Link {
     this.peer = hello.peerId
     this.heardMs = this.host.clock.monotonicMs()
     if (wasUp) {
-      this.sender.allow(hello.limit)
+      this.allow(hello.limit)
     } else {
       this.remoteSession = hello.session
       this.state = 'up'
@@ -306,11 +311,13 @@ export class Link {
       return
     }
     this.receiver.advance(heartbeat.sent)
-    if (heartbeat.limit > 0) {
-      this.sender.allow(heartbeat.limit)
-      if (this.sender.queuedMessages > 0) this.host.onProgress(this)
-    }
+    this.allow(heartbeat.limit)
     if (heartbeat.seenVersion < this.host.ownSubscriptions().version) this.sendHello()
+  }
+
+  private allow(limit: number): void {
+    this.sender.allow(limit)
+    if (this.sender.isReady) this.host.onProgress(this)
   }
 
   private disconnectedByPeer(): void {

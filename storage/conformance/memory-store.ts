@@ -3,7 +3,11 @@
 import { IntervalSet, laneKey, readFrame, type Frame, type LaneKey } from '../../mesh/index.ts'
 import { StorageError } from '../errors.ts'
 import type { DamagedFrame, FrameRange, LaneRecord, StoredFrame } from '../frame-store.ts'
+import { skipRuns } from '../level/lane-state.ts'
 import type { WritableStore } from '../writer.ts'
+
+/** What keeping a frame costs beside its bytes, roughly. */
+const RECORD_BYTES = 64
 
 interface MemoryLane extends LaneRecord {
   ended: number | undefined
@@ -99,7 +103,8 @@ export class MemoryStore implements WritableStore {
     for (const lane of this.byLane.values()) {
       stats.frames += lane.frames.size
       stats.samples += lane.sampleCount
-      for (const { frame } of lane.frames.values()) stats.diskBytes += frame.bytes.length
+      for (const { frame } of lane.frames.values())
+        stats.diskBytes += frame.bytes.length + RECORD_BYTES
     }
     return stats
   }
@@ -110,6 +115,14 @@ export class MemoryStore implements WritableStore {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
+  }
+
+  /** For tests: the same frames again after a close, as a disk would have them. */
+  reborn(): MemoryStore {
+    const store = new MemoryStore()
+    for (const [key, lane] of this.byLane) store.byLane.set(key, lane)
+    store.damage.push(...this.damage)
+    return store
   }
 
   /** For tests: flips a bit of a held frame, as a bad disk would; it is found at the next read. */
@@ -174,12 +187,7 @@ function note(lane: MemoryLane, frame: Frame, ingestUs: number): void {
   lane.lastIngestUs = Math.max(lane.lastIngestUs, ingestUs)
   if (frame.kind === 'data') lane.sampleCount += frame.count
   if (frame.kind === 'end') lane.ended = frame.sequence
-  if (frame.kind === 'skip') for (const [from, to] of skipRuns(frame)) lane.skipped.add(from, to)
-}
-
-/** A skip frame's body is JSON: {"runs":[[first sequence, last sequence, samples], …]}. */
-function skipRuns(frame: Frame): [number, number][] {
-  return (JSON.parse(frame.body.toString('utf8')) as { runs: [number, number][] }).runs
+  if (frame.kind === 'skip') lane.skipped.addAll(skipRuns(frame.body))
 }
 
 function compareText(a: string, b: string): number {

@@ -7,7 +7,9 @@ import type { DigestRequest, FramesRequest, ScanRequest } from '../query/peer.ts
 import { AGGREGATES, OPERATORS } from '../query/query.ts'
 
 const timeUs = z.int().nonnegative()
-const epoch = z.string().regex(/^[0-9a-f]{16}$/) as unknown as z.ZodType<Epoch>
+const epoch = z.custom<Epoch>((value) => /^[0-9a-f]{16}$/.test(String(value)), {
+  message: 'an epoch is 16 hex digits',
+})
 const runs = z
   .array(z.int().positive())
   .refine((flat) => flat.length % 2 === 0 && flat.every((n, i) => i === 0 || n >= flat[i - 1]!), {
@@ -56,11 +58,11 @@ export const scanRequest: z.ZodType<ScanRequest> = z.object({
     .object({
       timeUs,
       source: z.string(),
-      epoch: epoch.optional() as unknown as z.ZodType<Epoch>,
-      sequence: z.int().positive().optional() as unknown as z.ZodType<number>,
-      index: z.int().nonnegative().optional() as unknown as z.ZodType<number>,
+      epoch: epoch.optional(),
+      sequence: z.int().positive().optional(),
+      index: z.int().nonnegative().optional(),
     })
-    .optional() as unknown as z.ZodType<ScanRequest['after']>,
+    .optional(),
 })
 
 export const framesRequest: z.ZodType<FramesRequest> = z.object({

@@ -137,6 +137,28 @@ describe('a query over any split of frames', () => {
     )
   })
 
+  test('stores that gain frames between their digests and the reads repeat none', async () => {
+    await fc.assert(
+      fc.asyncProperty(split, async (frames) => {
+        const mesh = await meshOf(frames)
+        for (const store of mesh.stores) {
+          const digest = store.peer.digest.bind(store.peer)
+          store.peer.digest = async (request) => {
+            const answer = await digest(request)
+            await store.hold(frames.map(({ frame }) => frame))
+            return answer
+          }
+        }
+        const { rows } = await mesh.asker.range(rangeQuery(), SIGNAL)
+        const names = (await collect(rows)).map(nameOf)
+        expect(new Set(names).size).toBe(names.length)
+        const known = rowsOfFrames(frames.filter((f) => f.holders).map(({ frame }) => frame))
+        expect(known.map(nameOf).filter((name) => !names.includes(name))).toEqual([])
+      }),
+      RUNS,
+    )
+  })
+
   test('buckets are those of all samples held, whatever the split', async () => {
     const choice = fc.record({
       every: fc.constantFrom('100ms', '1s', '7s', '1m'),

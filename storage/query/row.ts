@@ -20,7 +20,11 @@ export interface Row extends RowKey {
 }
 
 /** Where a reader is in rows or buckets: a bucket has no more than its time and its source. */
-export type Position = Pick<RowKey, 'timeUs' | 'source'> & Partial<RowKey>
+export interface Position extends Pick<RowKey, 'timeUs' | 'source'> {
+  readonly epoch?: Epoch | undefined
+  readonly sequence?: number | undefined
+  readonly index?: number | undefined
+}
 
 /** Time, source, epoch, sequence, index; what a key lacks counts as equal. Text by code unit. */
 export function comparePositions(a: Position, b: Position): number {

@@ -91,18 +91,20 @@ export async function* windows<T extends { readonly timeUs: number }>(
 }
 
 /**
- * Of what is left, so much: the first window takes along what lies before the data was thought to
- * begin, the last one what lies behind its end, since looking where nothing is costs little.
+ * Of what is left, so much. The first window takes along what lies before the data was thought to
+ * begin: looking where nothing is costs little. So does the last ascending one, behind the newest.
  */
 function nextRange(plan: WindowPlan, left: TimeRange, spanUs: number): TimeRange {
   const { order, stepUs, oldestUs, newestUs } = plan
   const { fromUs, toUs } = left
   if (order === 'asc') {
-    const edgeUs = Math.ceil((Math.max(fromUs, oldestUs) + spanUs) / stepUs) * stepUs
+    const nearUs = fromUs === plan.fromUs ? Math.max(fromUs, oldestUs) : fromUs
+    const edgeUs = Math.ceil((nearUs + spanUs) / stepUs) * stepUs
     return { fromUs, toUs: edgeUs > newestUs ? toUs : Math.min(toUs, edgeUs) }
   }
-  const edgeUs = Math.floor((Math.min(toUs, newestUs + 1) - spanUs) / stepUs) * stepUs
-  return { fromUs: edgeUs <= oldestUs ? fromUs : Math.max(fromUs, edgeUs), toUs }
+  const nearUs = toUs === plan.toUs ? Math.min(toUs, newestUs + 1) : toUs
+  const edgeUs = Math.floor((nearUs - spanUs) / stepUs) * stepUs
+  return { fromUs: Math.max(fromUs, edgeUs), toUs }
 }
 
 /** After a cut, twice what there was room for; else longer, the emptier the window was. */

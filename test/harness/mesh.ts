@@ -1,0 +1,183 @@
+// A mesh of real processes for one test: storage peers and whatever else it starts, all under one
+// temporary directory and one name, so that no two tests can talk to each other.
+//
+//   const meshes = useMeshes()            at the top of a file: ends everything after each test
+//   const mesh = await meshes.create()
+//   await mesh.startStores(3)             the first is everybody's seed
+import { execFile } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach } from 'vitest'
+import { eventually } from '../../mesh/conformance/eventually.ts'
+import { rankStores, SHARDS, systemRandom, type StoreId } from '../../mesh/index.ts'
+import { loadConfig, openAsking, parseOverride, type Config } from '../../nodes/index.ts'
+import { parseQuery, type Coverage, type Row, type BucketRow } from '../../storage/index.ts'
+import { freeEndpoint } from './ports.ts'
+import { childEnvironment, Program, type ProgramOptions } from './program.ts'
+import { StoragePeer } from './storage-peer.ts'
+
+const SKEIN = join(import.meta.dirname, '..', '..', 'cli', 'skein.ts')
+/** Two cores, several test files at once: a mesh that takes longer than this to settle is broken. */
+export const SETTLE_MS = 30_000
+
+export interface SkeinResult {
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface Asked<R> {
+  readonly rows: R[]
+  readonly coverage: Coverage
+}
+
+export interface TestMeshOptions {
+  /** As `--set` on every command line, e.g. `mesh.writeQuorum=1`. */
+  readonly settings?: readonly string[]
+}
+
+/** Makes meshes for the tests of a file, and ends them after each of its tests. */
+export function useMeshes(): { create(options?: TestMeshOptions): TestMesh } {
+  const open: TestMesh[] = []
+  afterEach(async () => {
+    await Promise.all(open.splice(0).map((mesh) => mesh.close()))
+  }, 30_000)
+  return {
+    create: (options) => {
+      const mesh = new TestMesh(options)
+      open.push(mesh)
+      return mesh
+    },
+  }
+}
+
+export class TestMesh implements AsyncDisposable {
+  readonly root = mkdtempSync(join(tmpdir(), 'skein-test-'))
+  readonly stores: StoragePeer[] = []
+  private readonly name = `test-${Buffer.from(systemRandom.bytes(8)).toString('hex')}`
+  private readonly settings: readonly string[]
+  private readonly programs: Program[] = []
+
+  constructor({ settings = [] }: TestMeshOptions = {}) {
+    this.settings = settings
+  }
+
+  /** Starts storage peers s1 … sN; the first founds the mesh and is the seed of the others. */
+  async startStores(count: number): Promise<void> {
+    const endpoints = await this.endpoints(count)
+    for (const endpoint of endpoints) this.addStore(endpoint, [endpoints[0]!])
+    await this.stores[0]!.start()
+    await Promise.all(this.stores.slice(1).map((store) => store.start()))
+    await this.joined()
+  }
+
+  /** That many addresses to give to peers: the same ones whenever these come back. */
+  endpoints(count: number): Promise<string[]> {
+    return Promise.all(Array.from({ length: count }, () => freeEndpoint()))
+  }
+
+  /** A storage peer that is not started yet. */
+  addStore(endpoint: string, seeds: readonly string[]): StoragePeer {
+    const name = `s${this.stores.length + 1}`
+    const peer = new StoragePeer({ mesh: this, name, endpoint, seeds })
+    this.stores.push(peer)
+    return peer
+  }
+
+  /** Resolves when every running store acknowledges. */
+  async joined(stores: readonly StoragePeer[] = this.stores): Promise<void> {
+    await eventually(
+      async () => {
+        const joined = await Promise.all(stores.map((store) => store.isReady()))
+        return joined.every(Boolean)
+      },
+      { what: 'all stores are members', deadlineMs: SETTLE_MS, everyMs: 20 },
+    )
+  }
+
+  get seed(): string {
+    return this.stores[0]!.endpoint
+  }
+
+  /** The command line of every process of this mesh, up to its verb. */
+  flags(seeds: readonly string[], settings: readonly string[] = []): string[] {
+    return [
+      ...['--data', this.root, '--set', `mesh.name=${this.name}`],
+      ...[...this.settings, ...settings].flatMap((setting) => ['--set', setting]),
+      ...seeds.flatMap((seed) => ['--seed', seed]),
+    ]
+  }
+
+  /** Starts `skein …` as a process to talk with. */
+  startSkein(name: string, args: readonly string[], onMessage?: ProgramOptions['onMessage']): Program {
+    return this.start({ name, script: SKEIN, args, ...(onMessage && { onMessage }) })
+  }
+
+  start(options: Omit<ProgramOptions, 'cwd'>): Program {
+    const program = new Program({ ...options, cwd: this.root })
+    this.programs.push(program)
+    return program
+  }
+
+  /** Runs a verb to its end. */
+  skein(args: readonly string[], seeds: readonly string[] = [this.seed]): Promise<SkeinResult> {
+    return new Promise((resolve) => {
+      const options = { cwd: this.root, env: childEnvironment(), maxBuffer: 1 << 28 }
+      const all = [SKEIN, ...this.flags(seeds), ...args]
+      execFile(process.execPath, all, options, (error, stdout, stderr) => {
+        const code = error === null ? 0 : typeof error.code === 'number' ? error.code : 1
+        resolve({ code, stdout, stderr })
+      })
+    })
+  }
+
+  /** The configuration that this mesh's processes have, for one that lives in the test itself. */
+  config(seeds: readonly string[] = [this.seed], settings: readonly string[] = []): Config {
+    const texts = [`mesh.name=${this.name}`, ...this.settings, ...settings]
+    const overrides = [
+      ...texts.map((text) => parseOverride(text)),
+      { key: 'data', value: this.root, flag: '--data' },
+      { key: 'seeds', value: seeds, flag: '--seed' },
+    ]
+    return loadConfig({ cwd: this.root, env: {}, overrides }).config
+  }
+
+  /** Asks as `skein query` does, as somebody who has just come and knows only the seeds. */
+  async ask<R extends Row | BucketRow = Row>(
+    query: Record<string, unknown>,
+    seeds: readonly string[] = [this.seed],
+  ): Promise<Asked<R>> {
+    await using asking = await openAsking(this.config(seeds))
+    const parsed = parseQuery(query, Date.now() * 1000)
+    const answer = await asking.asker.ask(parsed, AbortSignal.timeout(60_000))
+    const rows: R[] = []
+    for await (const row of answer.rows) rows.push(row as R)
+    return { rows, coverage: await answer.coverage }
+  }
+
+  /** Makes a directory under the mesh's own. */
+  directory(name: string): string {
+    const path = join(this.root, name)
+    if (!existsSync(path)) mkdirSync(path, { recursive: true })
+    return path
+  }
+
+  /** Ends every process, and removes what they left. */
+  async close(): Promise<void> {
+    await Promise.all(this.programs.map((program) => program.end()))
+    rmSync(this.root, { recursive: true, force: true, maxRetries: 3 })
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}
+
+/** The shards that a store owns, by the placement of the design. */
+export function ownedShards(store: StoreId, members: readonly StoreId[], replicas = 2): Set<number> {
+  const shards = Array.from({ length: SHARDS }, (_, shard) => shard)
+  return new Set(
+    shards.filter((shard) => rankStores(shard, members).slice(0, replicas).includes(store)),
+  )
+}

@@ -1,0 +1,95 @@
+// A storage peer of a test: one disk and one address, and the process that serves them now, if any.
+import { eventually } from '../../mesh/conformance/eventually.ts'
+import { systemClock, type StoreId } from '../../mesh/index.ts'
+import { PeerClient } from '../../storage/index.ts'
+import type { DigestAnswer, DigestRequest } from '../../storage/query/peer.ts'
+import type { TestMesh } from './mesh.ts'
+import type { Program } from './program.ts'
+
+export interface StoragePeerOptions {
+  readonly mesh: TestMesh
+  /** Names its directory. */
+  readonly name: string
+  readonly endpoint: string
+  readonly seeds: readonly string[]
+}
+
+/** A process on two busy cores has its sockets up well within this. */
+const START_MS = 30_000
+const ASK_MS = 5_000
+
+export class StoragePeer {
+  readonly name: string
+  readonly endpoint: string
+  private readonly options: StoragePeerOptions
+  private program: Program | undefined
+  private http = ''
+
+  constructor(options: StoragePeerOptions) {
+    this.options = options
+    this.name = options.name
+    this.endpoint = options.endpoint
+  }
+
+  /** Starts it on its disk and its address; resolves when it answers, which may be before it is a member. */
+  async start(): Promise<void> {
+    const { mesh, name, endpoint, seeds } = this.options
+    const flags = mesh.flags(seeds, [`zeromq.bind=${endpoint}`])
+    const program = mesh.startSkein(name, [...flags, 'node', 'storage', '--name', name])
+    this.program = program
+    const { http } = await withinMs(START_MS, program.ready, `${name} is ready`)
+    this.http = http!
+  }
+
+  get process(): Program {
+    if (this.program === undefined) throw new Error(`${this.name} was never started`)
+    return this.program
+  }
+
+  kill(): Promise<void> {
+    return this.process.kill()
+  }
+
+  /** Whether it is a member that acknowledges. */
+  async isReady(): Promise<boolean> {
+    const response = await fetch(`${this.http}/readyz`, { signal: AbortSignal.timeout(ASK_MS) })
+    await response.body?.cancel()
+    return response.ok
+  }
+
+  /** What it holds itself: nobody else is asked. */
+  digest(request: DigestRequest = {}): Promise<DigestAnswer> {
+    const client = new PeerClient({ http: this.http, clock: systemClock })
+    return client.digest(request, AbortSignal.timeout(ASK_MS))
+  }
+
+  async storeId(): Promise<StoreId> {
+    return (await this.digest({ sources: ['-'] })).storeId
+  }
+
+  /** Its own counters since it was started: skein_store_duplicates_total and so on. */
+  async metric(name: string): Promise<number> {
+    const response = await fetch(`${this.http}/metrics`, { signal: AbortSignal.timeout(ASK_MS) })
+    const value = new RegExp(`^${name} (\\S+)$`, 'm').exec(await response.text())?.[1]
+    if (value === undefined) throw new Error(`${this.name} has no metric ${name}`)
+    return Number(value)
+  }
+
+  /** Resolves when it counts as an answer to a query: it has all that enough others hold. */
+  async caughtUp(deadlineMs: number): Promise<void> {
+    await eventually(async () => (await this.digest({ sources: ['-'] })).notCounted === undefined, {
+      what: `${this.name} has caught up`,
+      ...{ deadlineMs, everyMs: 50 },
+    })
+  }
+}
+
+async function withinMs<T>(ms: number, promise: Promise<T>, what: string): Promise<T> {
+  const late = Promise.withResolvers<never>()
+  const timer = setTimeout(() => late.reject(new Error(`not within ${ms} ms: ${what}`)), ms)
+  try {
+    return await Promise.race([promise, late.promise])
+  } finally {
+    clearTimeout(timer)
+  }
+}
