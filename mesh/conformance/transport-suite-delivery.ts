@@ -1,3 +1,4 @@
+// Delivery: order, sizes, who gets what, and what is counted. Part of transport-suite.ts.
 import { expect } from 'vitest'
 import type { PeerId } from '../names.ts'
 import type { Cases } from './transport-rig.ts'

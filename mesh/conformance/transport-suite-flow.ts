@@ -1,3 +1,4 @@
+// Flow control: what happens when a receiver is slow, and that it stays its own trouble. Part of transport-suite.ts.
 import { expect } from 'vitest'
 import type { Message, Transport } from '../transport.ts'
 import { eventually } from './eventually.ts'

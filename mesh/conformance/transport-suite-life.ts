@@ -1,3 +1,4 @@
+// Life: subscribing, unsubscribing and closing, in every order and under load. Part of transport-suite.ts.
 import { expect } from 'vitest'
 import { eventually } from './eventually.ts'
 import type { Cases } from './transport-rig.ts'

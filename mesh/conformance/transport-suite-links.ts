@@ -1,3 +1,4 @@
+// Links: up, down, cut, killed, refused. Peer-to-peer transports only. Part of transport-suite.ts.
 import { expect } from 'vitest'
 import type { LinkEvent, PeerTransport } from '../transport.ts'
 import { eventually } from './eventually.ts'

@@ -1,3 +1,4 @@
+// Topics and patterns: what reaches whom. Part of transport-suite.ts.
 import { expect } from 'vitest'
 import type { Cases } from './transport-rig.ts'
 import {

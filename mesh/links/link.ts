@@ -122,10 +122,6 @@ export class Link {
     return this.state === 'up'
   }
 
-  get hasEnded(): boolean {
-    return this.state === 'ended'
-  }
-
   /** Differs from one session of this side to the next. */
   get life(): number {
     return this.session

@@ -1,4 +1,7 @@
 // The processes this one has links with: which link to send on, and what each subscribes to.
+//
+// Only the oldest live link to a peer is sent on. When it goes while another stays, what is still on
+// its way over the old one and what is sent over the new one may arrive in either order.
 import type { PeerId } from '../names.ts'
 import { checkPattern, checkTopic, topicMatches } from '../topic.ts'
 import type { LinkEvent } from '../transport.ts'

@@ -153,6 +153,9 @@ export class Sender {
     const bytes = encodeMessage(mesh.id, transport.peerId, frames)
     const size = part.reduce((sum, entry) => sum + entry.size, 0)
     const now = clock.monotonicMs()
+    // Live first: whoever watches should not wait for the disks' copies.
+    for (const { schemaId } of part) schemas.publishLive(schemaId)
+    transport.publish(topic, bytes)
     for (const queue of this.targets(part[0]!.lane.shard)) {
       if (queue.hasRoom(size)) {
         for (const { schemaId } of part) schemas.sendTo(queue.peer!, schemaId)
@@ -163,8 +166,6 @@ export class Sender {
         for (const entry of part) queue.pushFresh(entry)
       }
     }
-    for (const { schemaId } of part) schemas.publishLive(schemaId)
-    transport.publish(topic, bytes)
   }
 
   /** Sends what waits, as far as grants go: fresh frames first, then backlog. */
