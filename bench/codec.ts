@@ -6,7 +6,8 @@ import { encodeFrame } from '../mesh/frame.ts'
 import type { Epoch } from '../mesh/names.ts'
 import type { Sample } from '../mesh/sample.ts'
 import { compileSchema, type Schema } from '../mesh/schema.ts'
-import { createRandom, TRUCK_SCHEMA, truckReadings } from '../sim/trucks.ts'
+import { WorldRandom } from '../sim/random.ts'
+import { TRUCK_SCHEMA, truckReadings } from '../sim/trucks.ts'
 
 const FLEET_SCHEMA = compileSchema({
   type: 'object',
@@ -87,7 +88,8 @@ export function bytesPerTruckRow(frameRows = 128, compress = false, trucks = 20)
 
 /** A vehicle at 10 Hz with jitter: position to six decimals, speed to two, heading to one. */
 function fleetSamples(count: number, seed: number): Sample[] {
-  const random = createRandom(seed)
+  const world = new WorldRandom(seed)
+  const random = (): number => world.next()
   let [lat, lon, speed, heading, battery] = [43.7 + random(), 7.4 + random(), 40, 180, 80]
   return Array.from({ length: count }, (_, row) => {
     lat += (random() - 0.5) * 4e-5

@@ -92,6 +92,8 @@ export class Membership {
   private timer: Timer | undefined
   private closed = false
   private lastView = ''
+  /** What stores say of the membership is part of the view: a store waits for their word to join. */
+  private witnessChanges = 0
 
   constructor(options: MembershipOptions) {
     this.options = options
@@ -194,6 +196,10 @@ export class Membership {
       record.grantBytes = announcement.grantBytes
       if (self.storeId !== undefined) {
         const { storeId, joined = false } = self
+        const known = record.witness?.table
+        if (known === undefined || mergeTables(known, announcement.members) !== known) {
+          this.witnessChanges += 1
+        }
         record.witness = { storeId, joined, table: announcement.members }
       }
     }
@@ -291,7 +297,7 @@ export class Membership {
   private changed(): void {
     if (this.closed) return
     const peers = [...this.records.values()].map((record) => [record.info, this.isSuspect(record)])
-    const view = JSON.stringify([peers, [...this.table]])
+    const view = JSON.stringify([peers, [...this.table], this.witnessChanges])
     if (view === this.lastView) return
     this.lastView = view
     this.options.onChange?.()

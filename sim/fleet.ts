@@ -2,7 +2,7 @@
 // on a grid of whole seconds since the start and is read between two of them, so what it measures at a
 // time does not depend on how often it was asked.
 import type { Sample } from '../mesh/index.ts'
-import { SeededRandom } from './random.ts'
+import { WorldRandom } from './random.ts'
 import { createRoads, type RoadOptions, type Roads } from './roads.ts'
 import { Vehicle } from './vehicle.ts'
 
@@ -79,7 +79,7 @@ export function createFleet(options: FleetOptions): Fleet {
   const daySecond = startUs / 1e6 + (roads.junctions[0]!.longitude / 15) * 3600
   const drives = Array.from(
     { length: vehicles },
-    (_, index) => new Drive(new Vehicle(roads, new SeededRandom(seed, index + 1), daySecond)),
+    (_, index) => new Drive(new Vehicle(roads, new WorldRandom(seed, index + 1), daySecond)),
   )
   const driveOf = (index: number): Drive => {
     const drive = drives[index]

@@ -7,7 +7,7 @@
 //
 // Whoever stands at one junction can drive to any other: what cannot be reached, or left, is not
 // built. Lights stand where larger roads cross, stop signs where a smaller road meets a larger.
-import { SeededRandom } from './random.ts'
+import { WorldRandom } from './random.ts'
 
 export type RoadClass = 'ring' | 'arterial' | 'collector' | 'local'
 /** What a driver meets at the end of a road. */
@@ -82,7 +82,7 @@ const GRID_TURN = -0.16
 export function createRoads(options: RoadOptions): Roads {
   const { lines = 21, blockM = 170 } = options
   if (!Number.isInteger(lines) || lines < 3) throw new RangeError(`lines ${lines} is not above 2`)
-  const random = new SeededRandom(options.seed)
+  const random = new WorldRandom(options.seed)
   const junctions = layJunctions(options, lines, blockM, random)
   const roads = layRoads(junctions, lines, random)
   return new RoadGraph(...connected(junctions, roads, Math.floor((lines * lines) / 2)))
@@ -92,7 +92,7 @@ function layJunctions(
   options: RoadOptions,
   lines: number,
   blockM: number,
-  random: SeededRandom,
+  random: WorldRandom,
 ): Junction[] {
   const { latitude = 37.7749, longitude = -122.4194 } = options
   const metresPerDegreeEast = METRES_PER_DEGREE * Math.cos((latitude * Math.PI) / 180)
@@ -113,7 +113,7 @@ function layJunctions(
   })
 }
 
-function layRoads(junctions: readonly Junction[], lines: number, random: SeededRandom): Road[] {
+function layRoads(junctions: readonly Junction[], lines: number, random: WorldRandom): Road[] {
   const roads: Road[] = []
   for (let line = 0; line < lines; line++) {
     const roadClass = lineClass(line, lines)

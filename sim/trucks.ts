@@ -3,6 +3,7 @@
 // constants are copied so that bytes per row and query results can be set beside published ones.
 // Deterministic by seed, no input or output; the numbers differ from the Go program's, whose random
 // source is another, their distributions do not.
+import { WorldRandom } from './random.ts'
 
 export interface TruckOptions {
   readonly seed: number
@@ -120,9 +121,9 @@ export const TRUCK_SCHEMA = {
 /** The readings of each truck. A truck's rows depend on the seed and its number alone. */
 export function truckReadings(options: TruckOptions): Truck[] {
   return Array.from({ length: options.trucks }, (_, number) => {
-    const rows = walkRows(options, createRandom(options.seed * 0x1_0000 + number))
+    const rows = walkRows(options, draws(options.seed, 2 * number))
     // A source of its own, so that disorder changes which rows arrive and not what they say.
-    const random = createRandom(options.seed * 0x1_0000 + number + 0x8000_0000)
+    const random = draws(options.seed, 2 * number + 1)
     const { disorder } = options
     return {
       source: `truck_${number}`,
@@ -131,15 +132,10 @@ export function truckReadings(options: TruckOptions): Truck[] {
   })
 }
 
-/** A small seeded generator (mulberry32): numbers in [0, 1). */
-export function createRandom(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 0x1_0000_0000
-  }
+/** Draws of one truck: the streams of one seed are independent. */
+function draws(seed: number, stream: number): () => number {
+  const random = new WorldRandom(seed, stream)
+  return () => random.next()
 }
 
 function walkRows(options: TruckOptions, random: () => number): TruckRow[] {

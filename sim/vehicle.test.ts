@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { SeededRandom } from './random.ts'
+import { WorldRandom } from './random.ts'
 import { createRoads, type Roads } from './roads.ts'
 import { Vehicle } from './vehicle.ts'
 
@@ -34,7 +34,7 @@ function distanceToRoads(place: Place, { junctions, roads }: Roads): number {
 describe('vehicle', () => {
   test('an hour of driving stays on roads, within limits, without a jump, and stops at times', () => {
     for (let index = 0; index < 4; index++) {
-      const vehicle = new Vehicle(roads, new SeededRandom(5, index))
+      const vehicle = new Vehicle(roads, new WorldRandom(5, index))
       let before = placeOf(vehicle)
       let speedBefore = vehicle.speedKmh
       let [standing, fast, offRoadM] = [0, 0, 0]
@@ -62,7 +62,7 @@ describe('vehicle', () => {
   test('networks go and come back, and the vehicle drives and measures meanwhile', () => {
     let [losses, returns, movedOffline] = [0, 0, 0]
     for (let index = 0; index < 10; index++) {
-      const vehicle = new Vehicle(roads, new SeededRandom(3, index))
+      const vehicle = new Vehicle(roads, new WorldRandom(3, index))
       let online = vehicle.online
       expect(online).toBe(true)
       let offlineS = 0
@@ -82,7 +82,7 @@ describe('vehicle', () => {
   })
 
   test('weather stays in a believable range over a day', () => {
-    const vehicle = new Vehicle(roads, new SeededRandom(2), 0)
+    const vehicle = new Vehicle(roads, new WorldRandom(2), 0)
     for (let minute = 0; minute < 24 * 60; minute++) {
       vehicle.step(60)
       expect(vehicle.temperature).toBeGreaterThan(5)

@@ -4,7 +4,7 @@
 //
 // Vehicles do not see one another: there is no traffic. Braking looks one block ahead, which is enough
 // because every block is longer than the way to stop from its limit.
-import type { SeededRandom } from './random.ts'
+import type { WorldRandom } from './random.ts'
 import type { Road, Roads } from './roads.ts'
 
 /** m/s². A comfortable start, a firm stop, and the braking beyond which a driver runs the yellow. */
@@ -23,7 +23,7 @@ const WEATHER_EVERY_S = 10
 
 export class Vehicle {
   readonly #roads: Roads
-  readonly #random: SeededRandom
+  readonly #random: WorldRandom
   /** Second of the day, in the sun's time, at second 0 of the simulation. */
   readonly #daySecond: number
   /** How much of the limit this driver uses. */
@@ -49,7 +49,7 @@ export class Vehicle {
   #humidity = 0
 
   /** `daySecond`: the second of the day at the start, for the weather. */
-  constructor(roads: Roads, random: SeededRandom, daySecond = 43_200) {
+  constructor(roads: Roads, random: WorldRandom, daySecond = 43_200) {
     this.#roads = roads
     this.#random = random
     this.#daySecond = daySecond

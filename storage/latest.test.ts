@@ -32,7 +32,9 @@ test('get - the newest sample by event time, however late others arrive', () => 
   latest.update([frameOf([10, 30, 20])])
   latest.update([frameOf([5, 29], { sequence: 2 }), frameOf([1], { source: 'other' })])
   expect(latest.get('vehicle.motion', 'VH001')).toEqual({
-    ...{ epoch: EPOCHS[0], sequence: 1, index: 1 },
+    epoch: EPOCHS[0],
+    sequence: 1,
+    index: 1,
     sample: { timeUs: 30, fields: { i: 1 } },
   })
   expect([...latest.streams()]).toEqual(['vehicle.motion'])
@@ -51,7 +53,9 @@ test('get - a tie goes to the later epoch, then the later sequence, then the lat
     const latest = new Latest({ decode })
     for (const frame of order) latest.update([frame])
     expect(latest.get('vehicle.motion', 'VH001')).toMatchObject({
-      ...{ epoch: EPOCHS[1], sequence: 2, index: 1 },
+      epoch: EPOCHS[1],
+      sequence: 2,
+      index: 1,
     })
   }
 })

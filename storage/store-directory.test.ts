@@ -24,7 +24,10 @@ afterEach(() => {
 function open(mesh = MESH, shards = 64): Promise<StoreDirectory> {
   return openStoreDirectory({
     directory: path.join(directory, 'data'),
-    ...{ mesh, shards, clock: new FakeClock(), random: systemRandom },
+    mesh,
+    shards,
+    clock: new FakeClock(),
+    random: systemRandom,
   })
 }
 
@@ -32,7 +35,12 @@ test('a new directory gets a store id, and keeps it', async () => {
   const made = await open()
   expect(made.isNew).toBe(true)
   expect(made.identity).toMatchObject({
-    ...{ format: 1, meshId: MESH.id, meshName: 'city', replicas: 2, writeQuorum: 2, shards: 64 },
+    format: 1,
+    meshId: MESH.id,
+    meshName: 'city',
+    replicas: 2,
+    writeQuorum: 2,
+    shards: 64,
     createdUs: new FakeClock().nowUs(),
   })
   expect(made.identity.storeId).toMatch(/^[0-9a-f]{16}$/)
@@ -74,7 +82,8 @@ test('one user at a time; one that failed to open or was closed does not count',
   const first = await open()
   await expect(open()).rejects.toMatchObject({ code: 'STORE_IN_USE' })
   await first.close()
-  await expect(open({ ...MESH, id: 'ffffffffffffffff' as MeshId })).rejects.toThrow()
+  const other = open({ ...MESH, id: 'ffffffffffffffff' as MeshId })
+  await expect(other).rejects.toMatchObject({ code: 'STORE_WRONG_MESH' })
   await (await open()).close()
 })
 

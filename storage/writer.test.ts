@@ -58,7 +58,7 @@ class FailingStore {
   }
 
   asStore(): WritableStore {
-    return new Proxy(this.inner as WritableStore, {
+    return new Proxy<WritableStore>(this.inner, {
       get: (inner, name: keyof WritableStore) => {
         if (name === 'append') return (frames: readonly StoredFrame[]) => this.append(frames)
         if (name === 'reopen') return () => this.reopen()
@@ -115,8 +115,12 @@ describe('writer', () => {
     writer.offer(testFrame({ sequence: 2, body: 'x' }).frame, 'p6', START_US)
     await writer.drain()
     expect(outcomes()).toEqual([
-      ...['1 stored p1', '1 duplicate p2', '1 conflict p3'],
-      ...['2 stored p4', '2 duplicate p5', '2 conflict p6'],
+      '1 stored p1',
+      '1 duplicate p2',
+      '1 conflict p3',
+      '2 stored p4',
+      '2 duplicate p5',
+      '2 conflict p6',
     ])
     const { conflict } = results[2]!
     expect(conflict).toMatchObject({ heldCrc: one!.frame.crc, offeredCrc: other.frame.crc })
@@ -165,7 +169,9 @@ describe('writer', () => {
     const frames = testRun(3)
     const writer = writerOf({ budgetBytes: frames[0]!.frame.bytes.length * 2 })
     expect(frames.map(({ frame }) => writer.offer(frame, 'p', START_US))).toEqual([
-      ...['queued', 'queued', 'full'],
+      'queued',
+      'queued',
+      'full',
     ])
     await writer.drain()
     expect(writer.offer(frames[2]!.frame, 'p', START_US)).toBe('queued')
@@ -197,7 +203,9 @@ describe('writer', () => {
     await writer.drain()
     expect(outcomes()).toEqual(['1 refused p'])
     expect(writer.health()).toMatchObject({
-      ...{ state: 'failing', code: 'STORE_DISK_FULL', reason: 'no space left' },
+      state: 'failing',
+      code: 'STORE_DISK_FULL',
+      reason: 'no space left',
       sinceUs: clock.nowUs(),
     })
     expect(writer.offer(testFrame().frame, 'p')).toBe('refused')

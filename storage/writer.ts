@@ -101,6 +101,8 @@ export class Writer<Origin> {
   private lastCommitMs = -Infinity
   private reopenTimer: Timer | undefined
   private committingBytes = 0
+  private drains = 0
+  private endPause: () => void = () => undefined
   private isClosing = false
 
   constructor(options: WriterOptions<Origin>) {
@@ -135,9 +137,15 @@ export class Writer<Origin> {
     return this.queue.bytes + this.committingBytes
   }
 
-  /** Resolves when everything offered so far has its result. */
+  /** Resolves when everything offered so far has its result; commits no longer wait for company. */
   async drain(): Promise<void> {
-    while (this.running !== undefined) await this.running
+    this.drains += 1
+    this.endPause()
+    try {
+      while (this.running !== undefined) await this.running
+    } finally {
+      this.drains -= 1
+    }
   }
 
   /** Settles what was offered, and takes no more. The store stays open. */
@@ -165,9 +173,14 @@ export class Writer<Origin> {
   private async pace(): Promise<void> {
     const { clock } = this.options
     const waitMs = this.lastCommitMs + this.commitIntervalMs - clock.monotonicMs()
-    if (waitMs <= 0 || this.queue.hasFullBatch) return
+    if (waitMs <= 0 || this.queue.hasFullBatch || this.drains > 0) return
     await new Promise<void>((resolve) => {
-      clock.startTimer(waitMs, resolve)
+      // A timer does not keep a process alive, and one that drains must not end before its frames.
+      const timer = clock.startTimer(waitMs, resolve)
+      this.endPause = () => {
+        timer.cancel()
+        resolve()
+      }
     })
   }
 

@@ -1,9 +1,9 @@
 // zod's issues into sentences with a place: what the key is, what was expected, what was meant.
+import { nearestName } from '../../mesh/index.ts'
 import type { z } from 'zod'
 import { childOf, KNOWN_KEYS, schemaAt } from './known-keys.ts'
 import type { Problem } from './problems.ts'
 import { settingsSchema, type Settings } from './settings.ts'
-import { suggest } from './suggest.ts'
 import { keyOf, type Path, type Written } from './written.ts'
 
 /** The settings with their defaults, or everything that is wrong with what was written. */
@@ -37,7 +37,7 @@ function fault(issue: z.core.$ZodIssue, value: unknown): string {
     case 'invalid_value': {
       if (!issue.message.startsWith('Invalid')) return `${is}; it ${issue.message}`
       const words = issue.values.map(String)
-      const near = typeof value === 'string' ? suggest(value, words) : undefined
+      const near = typeof value === 'string' ? nearestName(value, words) : undefined
       const hint = near === undefined ? '' : `; did you mean ${near}?`
       return `${is}; expected ${words.join(', ')}${hint}`
     }
@@ -69,7 +69,7 @@ function ownMessage(message: string, value: unknown): string {
 /** The nearest key beside it, or, where a whole section was forgotten, the key of that name elsewhere. */
 function unknownKey(path: Path, key: string): string {
   const section = schemaAt(path)
-  const near = suggest(key, Object.keys(section?.properties ?? {}))
+  const near = nearestName(key, Object.keys(section?.properties ?? {}))
   const meant = near === undefined ? elsewhere(key) : keyOf([...path, near])
   const hint = meant === undefined ? '' : `; did you mean ${meant}?`
   return `${keyOf([...path, key])} is not known${hint}`

@@ -2,9 +2,9 @@
 // before inner capitals: storage.http.port is SKEIN_STORAGE_HTTP_PORT, publisher.outbox.syncMs is
 // SKEIN_PUBLISHER_OUTBOX_SYNC_MS. An empty variable counts as not set, since compose files pass
 // those on. An unknown one is an error: a misspelt override that is ignored costs an evening.
+import { nearestName } from '../../mesh/index.ts'
 import { KNOWN_KEYS } from './known-keys.ts'
 import type { Problem } from './problems.ts'
-import { suggest } from './suggest.ts'
 import { valueOfText } from './text-value.ts'
 import type { Written } from './written.ts'
 
@@ -23,7 +23,7 @@ export function readEnvironment(env: Environment, written: Written): Problem[] {
       written.set(known.path, valueOfText(text, known.schema), { kind: 'env', name })
       continue
     }
-    const near = suggest(name, [...keys.keys(), CONFIG_PATH_VARIABLE])
+    const near = nearestName(name, [...keys.keys(), CONFIG_PATH_VARIABLE])
     const hint = near === undefined ? '' : `; did you mean ${near}?`
     problems.push({ origin: { kind: 'env', name }, message: `variable is not known${hint}` })
   }

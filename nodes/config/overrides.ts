@@ -1,7 +1,7 @@
 // Values from the command line: they win over everything else.
+import { nearestName } from '../../mesh/index.ts'
 import { KNOWN_KEYS } from './known-keys.ts'
 import type { Problem } from './problems.ts'
-import { suggest } from './suggest.ts'
 import { valueOfText } from './text-value.ts'
 import type { Written } from './written.ts'
 
@@ -37,6 +37,6 @@ export function readOverrides(overrides: readonly Override[], written: Written):
 
 function unknownKey(key: string): string {
   const keys = KNOWN_KEYS.map((known) => known.key)
-  const near = suggest(key, keys) ?? keys.find((known) => known.endsWith(`.${key}`))
+  const near = nearestName(key, keys) ?? keys.find((known) => known.endsWith(`.${key}`))
   return `${key} is not known${near === undefined ? '' : `; did you mean ${near}?`}`
 }

@@ -25,14 +25,14 @@ export interface FrameStoreUnderTest {
 const KEY = laneKey('VH001', 'vehicle.motion', EPOCHS[0]!)
 const EVERYTHING = { stream: 'vehicle.motion', source: 'VH001', fromUs: 0, toUs: Infinity }
 
-export function frameStoreSuite(name: string, { open }: FrameStoreUnderTest): void {
+export function frameStoreSuite(name: string, tested: FrameStoreUnderTest): void {
   describe(`${name} keeps frames`, () => {
     let directory = ''
     let store: FrameStore
 
     beforeEach(async () => {
       directory = fs.mkdtempSync(path.join(os.tmpdir(), 'skein-store-'))
-      store = await open(directory)
+      store = await tested.open(directory)
     })
 
     afterEach(async () => {
@@ -42,7 +42,7 @@ export function frameStoreSuite(name: string, { open }: FrameStoreUnderTest): vo
 
     async function reopen(): Promise<void> {
       await store.close()
-      store = await open(directory)
+      store = await tested.open(directory)
     }
 
     test('read - frames come back in order of sequence, byte for byte', async () => {
@@ -66,8 +66,13 @@ export function frameStoreSuite(name: string, { open }: FrameStoreUnderTest): vo
       const check = (): void => {
         const lane = store.lane(KEY)!
         expect(lane).toMatchObject({
-          ...{ source: 'VH001', stream: 'vehicle.motion', epoch: EPOCHS[0], key: KEY },
-          ...{ ended: 8, lastIngestUs: START_US + 7, sampleCount: 12 },
+          source: 'VH001',
+          stream: 'vehicle.motion',
+          epoch: EPOCHS[0],
+          key: KEY,
+          ended: 8,
+          lastIngestUs: START_US + 7,
+          sampleCount: 12,
         })
         expect(lane.held.toRuns()).toEqual([1, 3, 6, 6, 8, 8])
         expect(lane.skipped.toRuns()).toEqual([4, 5])
@@ -138,7 +143,7 @@ export function frameStoreSuite(name: string, { open }: FrameStoreUnderTest): vo
     test('close - then nothing is taken any more', async () => {
       await store.close()
       await expect(store.append(testRun(1))).rejects.toMatchObject({ code: 'STORE_CLOSED' })
-      store = await open(directory)
+      store = await tested.open(directory)
       await store.append(testRun(1))
     })
 

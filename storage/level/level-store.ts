@@ -7,7 +7,7 @@
 //                                              └─ full ─► index, in the background
 import fs from 'node:fs'
 import path from 'node:path'
-import { IntervalSet, type Frame, type LaneKey } from '../../mesh/index.ts'
+import { IntervalSet, laneKey, type Frame, type LaneKey } from '../../mesh/index.ts'
 import { lockDirectory, type DirectoryLock } from '../directory-lock.ts'
 import { StorageError } from '../errors.ts'
 import type {
@@ -21,7 +21,9 @@ import { Bucket, type Location, type Search } from './bucket.ts'
 import { asWriteError, makeDirectory, probeDisk } from './disk.ts'
 import { HandlePool } from './handle-pool.ts'
 import { openIndex } from './index-database.ts'
-import { BucketLane, LaneState, skipRuns } from './lane-state.ts'
+import { BucketLane, skipRuns, type LaneState } from './lane-state.ts'
+import { LaneTable } from './lane-table.ts'
+import { eachOf, pagesOf } from './pages.ts'
 import { RECORD_HEADER_BYTES } from './record.ts'
 import type { IndexDatabase } from './segment-index.ts'
 
@@ -51,8 +53,6 @@ const OPEN_INDEXES_MAX = 8
 const OPEN_FILES_MAX = 64
 /** Frames read at the same time: the thread pool has four threads, some more keep them busy. */
 const READS_AT_ONCE = 16
-/** Names looked up in the index in one go: 2 MB of locations. */
-const PAGE_FRAMES = 16_384
 const ALL_TIME = { fromUs: -Infinity, toUs: Infinity }
 const ALL_SEQUENCES = { fromSequence: 1, toSequence: Infinity }
 
@@ -80,8 +80,7 @@ export class LevelStore implements FrameStore {
   private readonly options: Required<Omit<LevelStoreOptions, 'directory'>>
   private readonly directory: string
   private readonly lock: DirectoryLock
-  private readonly lanesByKey = new Map<LaneKey, LaneState>()
-  private readonly lanesBySource = new Map<string, LaneState[]>()
+  private readonly table = new LaneTable()
   private readonly buckets = new Map<number, Bucket>()
   private readonly damage = new Map<string, DamagedFrame>()
   private readonly files = new HandlePool<number>({
@@ -117,7 +116,7 @@ export class LevelStore implements FrameStore {
       const bucket = this.addBucket(Number(name))
       const { lanes, damage, lost } = await bucket.load()
       for (const part of lanes.values()) {
-        const state = this.laneOf(part.key)
+        const state = this.table.take(part.key)
         state.addBucket(part)
         state.extents.add(part)
       }
@@ -125,8 +124,7 @@ export class LevelStore implements FrameStore {
       for (const frame of lost) this.damage.set(nameOf(frame), frame)
     }
     for (const [name, frame] of this.damage) {
-      const lanes = this.lanesBySource.get(sourceKey(frame.stream, frame.source)) ?? []
-      const lane = lanes.find(({ epoch }) => epoch === frame.epoch)
+      const lane = this.table.get(laneKey(frame.source, frame.stream, frame.epoch))
       if (lane?.held.has(frame.sequence) === true) this.damage.delete(name)
     }
   }
@@ -136,11 +134,11 @@ export class LevelStore implements FrameStore {
   }
 
   lane(key: LaneKey): LaneRecord | undefined {
-    return this.lanesByKey.get(key)
+    return this.table.get(key)
   }
 
   lanes(): IterableIterator<LaneRecord> {
-    return this.lanesByKey.values()
+    return this.table.values()
   }
 
   async crcOf(key: LaneKey, sequence: number): Promise<number | undefined> {
@@ -149,7 +147,7 @@ export class LevelStore implements FrameStore {
 
   /** CRCs of those of the sequences that are held; one pass over the index for all of them. */
   async crcsOf(key: LaneKey, sequences: readonly number[]): Promise<Map<number, number>> {
-    const state = this.lanesByKey.get(key)
+    const state = this.table.get(key)
     const wanted = new Set(sequences.filter((sequence) => state?.held.has(sequence) ?? false))
     const crcs = new Map<number, number>()
     if (state === undefined || wanted.size === 0) return crcs
@@ -166,7 +164,7 @@ export class LevelStore implements FrameStore {
   }
 
   async *read(key: LaneKey, from: number, to: number): AsyncGenerator<StoredFrame> {
-    const state = this.lanesByKey.get(key)
+    const state = this.table.get(key)
     const first = Math.max(1, Math.ceil(from))
     const last = Math.min(state?.held.last ?? 0, Math.floor(to))
     if (state === undefined || last < first) return
@@ -187,7 +185,7 @@ export class LevelStore implements FrameStore {
   async *scan({ stream, source, fromUs, toUs }: FrameRange): AsyncGenerator<StoredFrame> {
     const search = { ...ALL_SEQUENCES, fromUs, toUs, dataOnly: true }
     const found: { state: LaneState; place: Location }[] = []
-    for (const state of this.lanesBySource.get(sourceKey(stream, source)) ?? []) {
+    for (const state of this.table.of(stream, source)) {
       for (const place of (await this.locate(state, search)).values()) found.push({ state, place })
     }
     found.sort(
@@ -205,7 +203,7 @@ export class LevelStore implements FrameStore {
 
   /** The newest data frame of each lane, from memory. */
   *newest(): IterableIterator<NewestFrame> {
-    for (const lane of this.lanesByKey.values()) {
+    for (const lane of this.table.values()) {
       if (lane.newestSequence === 0) continue
       yield { lane, lastUs: lane.newestUs, sequence: lane.newestSequence }
     }
@@ -215,7 +213,7 @@ export class LevelStore implements FrameStore {
     let diskBytes = 0
     let frames = 0
     let samples = 0
-    for (const lane of this.lanesByKey.values()) {
+    for (const lane of this.table.values()) {
       frames += lane.frameCount
       samples += lane.sampleCount
     }
@@ -243,7 +241,7 @@ export class LevelStore implements FrameStore {
         for (const bucket of this.buckets.values()) {
           if (bucket.lanes === undefined) continue
           for (const { lane, location } of await bucket.recheck()) {
-            await this.noteDamage(this.laneOf(lane), location, 'lost with a failed write')
+            await this.noteDamage(this.table.take(lane), location, 'lost with a failed write')
           }
         }
         await probeDisk(path.join(this.directory, 'probe'))
@@ -304,7 +302,7 @@ export class LevelStore implements FrameStore {
     const lanes = bucket.lanes!
     let offset = segment.nextOffset
     for (const { frame, ingestUs } of frames) {
-      const state = this.laneOf(frame.laneKey)
+      const state = this.table.take(frame.laneKey)
       const part = partOf(state, lanes, bucket.startMs)
       state.add(frame, ingestUs)
       part.add(frame, ingestUs, segment.number)
@@ -317,18 +315,6 @@ export class LevelStore implements FrameStore {
       }
       if (this.damage.size > 0) this.damage.delete(nameOf(frame))
     }
-  }
-
-  private laneOf(key: LaneKey): LaneState {
-    let state = this.lanesByKey.get(key)
-    if (state !== undefined) return state
-    state = new LaneState(key)
-    this.lanesByKey.set(key, state)
-    const source = sourceKey(state.stream, state.source)
-    const lanes = this.lanesBySource.get(source)
-    if (lanes === undefined) this.lanesBySource.set(source, [state])
-    else lanes.push(state)
-    return state
   }
 
   private addBucket(startMs: number): Bucket {
@@ -354,7 +340,7 @@ export class LevelStore implements FrameStore {
   private async makeWarm(bucket: Bucket): Promise<void> {
     if (bucket.lanes !== undefined) return
     await bucket.warm()
-    for (const key of bucket.lanes!.keys()) this.laneOf(key).extents.delete(bucket.startMs)
+    for (const key of bucket.lanes!.keys()) this.table.take(key).extents.delete(bucket.startMs)
   }
 
   private warmBuckets(): Bucket[] {
@@ -372,7 +358,7 @@ export class LevelStore implements FrameStore {
 
   private async coolBucket(bucket: Bucket): Promise<void> {
     for (const part of (await bucket.cool()).values()) {
-      const state = this.laneOf(part.key)
+      const state = this.table.take(part.key)
       state.extents.add(part)
       if (state.current === part) state.current = undefined
     }
@@ -442,7 +428,7 @@ export class LevelStore implements FrameStore {
   }
 
   private listDamage(key: LaneKey, sequence: number, reason: string): void {
-    const { source, stream, epoch } = this.laneOf(key)
+    const { source, stream, epoch } = this.table.take(key)
     const frame = { source, stream, epoch, sequence, reason }
     this.damage.set(nameOf(frame), frame)
   }
@@ -482,42 +468,6 @@ function partOf(state: LaneState, lanes: Map<LaneKey, BucketLane>, startMs: numb
   return part
 }
 
-function sourceKey(stream: string, source: string): string {
-  return `${stream}\0${source}`
-}
-
 function nameOf({ stream, source, epoch, sequence }: Omit<DamagedFrame, 'reason'> | Frame): string {
   return `${stream}\0${source}\0${epoch}\0${sequence}`
-}
-
-interface Page {
-  readonly first: number
-  readonly last: number
-  readonly size: number
-}
-
-/** Cuts a set into stretches of at most PAGE_FRAMES sequences. */
-function* pagesOf(set: IntervalSet): IterableIterator<Page> {
-  let first = 0
-  let last = 0
-  let size = 0
-  for (const [a, b] of set) {
-    for (let from = a; from <= b;) {
-      const to = Math.min(b, from + PAGE_FRAMES - size - 1)
-      if (size === 0) first = from
-      last = to
-      size += to - from + 1
-      from = to + 1
-      if (size < PAGE_FRAMES) continue
-      yield { first, last, size }
-      size = 0
-    }
-  }
-  if (size > 0) yield { first, last, size }
-}
-
-function* eachOf(set: IntervalSet, from: number, to: number): IterableIterator<number> {
-  for (const [a, b] of set) {
-    for (let n = Math.max(a, from); n <= Math.min(b, to); n++) yield n
-  }
 }

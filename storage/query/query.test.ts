@@ -2,7 +2,6 @@ import { describe, expect, test } from 'vitest'
 import { StorageError } from '../errors.ts'
 import { parseQuery } from './query.ts'
 import { formatTime, parseDuration, parseTime } from './time.ts'
-import { editDistance, nearestName } from '../nearest.ts'
 
 const NOW = 1_751_803_200_000_000
 
@@ -128,10 +127,4 @@ describe('times', () => {
   ])('duration %s', (text, us) => {
     expect(parseDuration(text)).toBe(us)
   })
-})
-
-test('the nearest name is offered only when it is near', () => {
-  expect(nearestName('vehicle.moton', ['city.air', 'vehicle.motion'])).toBe('vehicle.motion')
-  expect(nearestName('weather', ['city.air', 'vehicle.motion'])).toBeUndefined()
-  expect(editDistance('kitten', 'sitting')).toBe(3)
 })

@@ -19,7 +19,7 @@ import { StoragePeer } from './storage-peer.ts'
 
 const SKEIN = join(import.meta.dirname, '..', '..', 'cli', 'skein.ts')
 /** Two cores, several test files at once: a mesh that takes longer than this to settle is broken. */
-export const SETTLE_MS = 12_000
+export const SETTLE_MS = 30_000
 
 export interface SkeinResult {
   readonly code: number
