@@ -58,7 +58,10 @@ export interface WriterCounters {
   frames: number
   samples: number
   bytes: number
-  /** Commits, each with one fdatasync per bucket of ingest time in it. */
+  /**
+   * Commits that stored something, and the syncs they waited for. A commit that reaches into older
+   * buckets as well, as repair does, syncs them at the same time and counts once.
+   */
   batches: number
   fsyncs: number
   duplicates: number

@@ -1,7 +1,7 @@
 // Two real days of a city's buses, replayed at full speed into a mesh of three storage processes by
 // the command that a user has, and compared row by row with the files. One mesh for all of it: the
 // tests go on from each other, in their order.
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { mappingPath } from '../sim/index.ts'
@@ -17,7 +17,6 @@ import {
   type Day,
 } from './harness/capmetro.ts'
 import { TestMesh } from './harness/mesh.ts'
-import { readFileSync } from 'node:fs'
 
 const STREAM = 'bus.motion'
 const HOUR_US = 3_600_000_000
@@ -72,7 +71,8 @@ async function query(kind: string, ...flags: string[]): Promise<QueryRow[]> {
 
 /** Samples of a stream as the stores have them. */
 async function countOf(stream: string): Promise<number> {
-  const flags = ['--stream', stream, '--every', '1d', '--agg', 'count', '--fields', 'speed']
+  const range = ['--from', '2015-01-01T00:00:00Z', '--to', '2017-01-01T00:00:00Z', '--every', '1d']
+  const flags = ['--stream', stream, ...range, '--agg', 'count', '--fields', 'speed']
   const days = await query('downsample', ...flags, '--by', 'stream')
   return days.reduce((sum, { fields }) => sum + aggregate(fields, 'count'), 0)
 }

@@ -15,6 +15,8 @@ export interface ChainOptions {
   readonly directory: string
   readonly meshId: MeshId
   readonly segmentBytes: number
+  /** Of the running system; '' when unknown. */
+  readonly bootId: string
   /** Called after every change that upkeep.ts has work with. */
   readonly onChange: () => void
 }
@@ -139,7 +141,7 @@ export class SegmentChain {
     this.nextNumber += 1
     head.reset()
     head.raw(SEGMENT_MAGIC)
-    head.checkpoint(this.live.checkpoint())
+    head.checkpoint(this.live.checkpoint(options.bootId))
     head.finish(segment.seed, 0, SEGMENT_MAGIC.length)
     segment.create(head.bytes, head.length)
     this.segments.push(segment)
@@ -156,7 +158,8 @@ export class SegmentChain {
     this.droppedOrdinals = []
   }
 
-  private writeError(cause: unknown): MeshError {
+  /** As what an append throws when the system has thrown `cause`. */
+  writeError(cause: unknown): MeshError {
     if (cause instanceof TornWriteError) return this.fail(cause.message, cause)
     const { code, message } = cause as NodeJS.ErrnoException
     return new MeshError('MESH_OUTBOX_WRITE_FAILED', `outbox ${this.directory}: ${message}`, {

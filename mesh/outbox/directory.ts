@@ -1,4 +1,5 @@
 // A file is safe from a power cut only when the directory that names it is synced too.
+import { closeSync, fsyncSync, openSync } from 'node:fs'
 import { mkdir, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
@@ -19,5 +20,15 @@ export async function syncDirectory(path: string): Promise<void> {
     await handle.sync()
   } finally {
     await handle.close()
+  }
+}
+
+/** As syncDirectory, blocking. */
+export function syncDirectoryNow(path: string): void {
+  const fd = openSync(path, 'r')
+  try {
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
   }
 }

@@ -1,7 +1,8 @@
 // What is live in the log, and where: samples in no seal yet, sealed frames not done yet. It keeps
-// places and counts, never bytes. Shared by recovery.ts, which fills it from disk, and log.ts.
+// places and counts, never bytes, and how far each lane got (lanes.ts). Shared by recovery.ts, which fills it from disk, and log.ts.
 import { MeshError } from '../errors.ts'
 import { IntervalSet } from '../intervals.ts'
+import { type FrameName, type LaneState, LaneTable } from './lanes.ts'
 import {
   type CheckpointRecord,
   decodeSample,
@@ -23,11 +24,16 @@ export interface Place {
   readonly bytes: number
 }
 
+export interface FramePlace extends Place {
+  readonly lane: LaneState
+}
+
 export class LiveSet {
+  readonly lanes = new LaneTable()
   /** By ordinal, ascending: a new one is the greatest, and a move does not change the order. */
   private sampleMap = new Map<number, Place>()
   /** By position, ascending. */
-  private frameMap = new Map<number, Place>()
+  private frameMap = new Map<number, FramePlace>()
   nextOrdinal = 1
   nextPosition = 1
 
@@ -35,7 +41,7 @@ export class LiveSet {
     return this.sampleMap
   }
 
-  get frames(): ReadonlyMap<number, Place> {
+  get frames(): ReadonlyMap<number, FramePlace> {
     return this.frameMap
   }
 
@@ -50,9 +56,17 @@ export class LiveSet {
   }
 
   /** Adds a frame, or moves it when it is known. */
-  putFrame(position: number, place: Place): void {
-    put(this.frameMap, position, place)
+  putFrame(position: number, place: Place, name: FrameName): void {
+    const lane = this.lanes.seal(name)
+    if (!this.frames.has(position)) lane.liveFrames += 1
+    put(this.frameMap, position, { ...place, lane })
     if (position >= this.nextPosition) this.nextPosition = position + 1
+  }
+
+  /** Notes that a live frame is elsewhere now. */
+  moveFrame(position: number, place: Place): void {
+    const { lane } = this.frameMap.get(position)!
+    put(this.frameMap, position, { ...place, lane })
   }
 
   /** Removes a sample, or says false when it is not live. Its ordinal is never given again. */
@@ -63,7 +77,11 @@ export class LiveSet {
 
   takeFrame(position: number): boolean {
     if (position >= this.nextPosition) this.nextPosition = position + 1
-    return take(this.frameMap, position)
+    const frame = this.frameMap.get(position)
+    if (frame === undefined) return false
+    take(this.frameMap, position)
+    this.lanes.leave(frame.lane)
+    return true
   }
 
   /** The first ordinal of `runs` that is not live. */
@@ -74,20 +92,25 @@ export class LiveSet {
     return undefined
   }
 
-  checkpoint(): CheckpointRecord {
-    const { nextOrdinal, nextPosition } = this
+  checkpoint(bootId: string): CheckpointRecord {
+    const { nextOrdinal, nextPosition, lanes } = this
     return {
       nextOrdinal,
       nextPosition,
       ordinals: runsOf(this.samples.keys()),
       positions: runsOf(this.frames.keys()),
+      bootId,
+      lanes: lanes.records(),
     }
   }
 
   /** Forgets all that the checkpoint does not list: it died in a segment that is gone. */
   apply(checkpoint: CheckpointRecord): void {
-    keepOnly(this.sampleMap, checkpoint.ordinals)
-    keepOnly(this.frameMap, checkpoint.positions)
+    const ordinals = new IntervalSet(checkpoint.ordinals)
+    for (const id of this.samples.keys()) if (!ordinals.has(id)) take(this.sampleMap, id)
+    const positions = new IntervalSet(checkpoint.positions)
+    for (const id of this.frames.keys()) if (!positions.has(id)) this.takeFrame(id)
+    this.lanes.replace(checkpoint.lanes)
     this.nextOrdinal = Math.max(this.nextOrdinal, checkpoint.nextOrdinal)
     this.nextPosition = Math.max(this.nextPosition, checkpoint.nextPosition)
   }
@@ -111,7 +134,7 @@ export class LiveSet {
   }
 }
 
-function put(places: Map<number, Place>, id: number, place: Place): void {
+function put<P extends Place>(places: Map<number, P>, id: number, place: P): void {
   const before = places.get(id)
   if (before !== undefined) leave(before)
   places.set(id, place)
@@ -131,14 +154,7 @@ function leave({ segment, bytes }: Place): void {
   segment.liveBytes -= bytes
 }
 
-function keepOnly(places: Map<number, Place>, runs: Runs): void {
-  const live = new IntervalSet(runs)
-  for (const id of places.keys()) {
-    if (!live.has(id)) take(places, id)
-  }
-}
-
-function inOrder(places: Map<number, Place>): Map<number, Place> {
+function inOrder<P extends Place>(places: Map<number, P>): Map<number, P> {
   return new Map([...places].sort(([a], [b]) => a - b))
 }
 

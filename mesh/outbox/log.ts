@@ -10,19 +10,24 @@
 // goes on from life to life: ordinals and positions are never given twice.
 import type { Clock, Timer } from '../clock.ts'
 import { MeshError } from '../errors.ts'
-import type { MeshId } from '../names.ts'
+import type { MeshId, SchemaId } from '../names.ts'
 import type { Sample } from '../sample.ts'
+import type { Schema } from '../schema.ts'
+import { readBootId } from './boot.ts'
 import { SegmentChain } from './chain.ts'
-import { createDirectory } from './directory.ts'
+import { markClosed, markOpen } from './closed.ts'
+import { frameName } from './lanes.ts'
 import type { LiveSet } from './live.ts'
 import { type Lock, lockDirectory } from './lock.ts'
 import { eachOf, RECORD_HEAD_BYTES, RecordWriter, type Runs, runsOf } from './records.ts'
 import type { SampleInput } from './records.ts'
 import { type FramePosition, NOTHING_RECOVERED, type Recovered } from './recovered.ts'
-import { replay } from './recovery.ts'
+import { type Replay, replay } from './recovery.ts'
+import { SchemaFiles } from './schemas.ts'
 import type { Segment } from './segment.ts'
 import { Upkeep } from './upkeep.ts'
 
+export type { RecoveredLane } from './lanes.ts'
 export type { SampleInput } from './records.ts'
 export type { FramePosition, Recovered, RecoveredFrame, RecoveredSample } from './recovered.ts'
 
@@ -39,6 +44,8 @@ export interface OutboxLogOptions {
   /** How long what was written may wait for its fdatasync. */
   readonly syncMs?: number
   readonly segmentBytes?: number
+  /** Tells one run of the system from another; '' when nothing does. Default: what Linux says. */
+  readonly bootId?: string
   /** Called once: from then on every append throws MESH_OUTBOX_WRITE_FAILED. */
   readonly onSyncError?: (error: MeshError) => void
 }
@@ -50,6 +57,7 @@ export class OutboxLog implements AsyncDisposable {
   private readonly chain: SegmentChain
   private readonly live: LiveSet
   private readonly upkeep: Upkeep
+  private readonly schemas: SchemaFiles
   private readonly lock: Lock
   private readonly clock: Clock
   private readonly syncMs: number
@@ -70,11 +78,15 @@ export class OutboxLog implements AsyncDisposable {
    */
   static async open(options: OutboxLogOptions): Promise<OutboxLog> {
     checkSegmentBytes(options.segmentBytes)
-    const lock = await lockNewDirectory(options.directory)
+    const { directory, meshId, bootId = readBootId() } = options
+    const schemas = new SchemaFiles(directory)
+    const lock = await lockNewDirectory(directory, schemas)
     let log: OutboxLog | undefined
     try {
-      log = new OutboxLog(options, lock, await replay(options.directory, options.meshId))
+      const replayed = await replay(directory, meshId, bootId)
+      log = new OutboxLog({ ...options, bootId }, { lock, schemas, replayed })
       await log.upkeep.run()
+      await log.takeOver()
       return log
     } catch (error) {
       log?.chain.close()
@@ -84,16 +96,16 @@ export class OutboxLog implements AsyncDisposable {
   }
 
   private constructor(
-    options: OutboxLogOptions,
-    lock: Lock,
-    replayed: Awaited<ReturnType<typeof replay>>,
+    options: OutboxLogOptions & { bootId: string },
+    { lock, schemas, replayed }: { lock: Lock; schemas: SchemaFiles; replayed: Replay },
   ) {
-    const { directory, meshId, segmentBytes = SEGMENT_BYTES } = options
+    const { directory, meshId, bootId, segmentBytes = SEGMENT_BYTES } = options
     const onChange = (): void => this.scheduleSync()
-    this.chain = new SegmentChain(replayed, { directory, meshId, segmentBytes, onChange })
+    this.chain = new SegmentChain(replayed, { directory, meshId, segmentBytes, bootId, onChange })
     this.live = replayed.live
     this.found = replayed.recovered
     this.upkeep = new Upkeep(this.chain, (error) => options.onSyncError?.(error))
+    this.schemas = schemas
     this.lock = lock
     this.clock = options.clock
     this.syncMs = options.syncMs ?? SYNC_MS
@@ -107,6 +119,11 @@ export class OutboxLog implements AsyncDisposable {
   /** Of all segments: what the outbox bound counts. An idle log shrinks to a quarter of a segment. */
   get diskBytes(): number {
     return this.chain.diskBytes
+  }
+
+  /** Of the records that are live: what is left of diskBytes, about, when upkeep has caught up. */
+  get liveBytes(): number {
+    return this.chain.segments.reduce((sum, { liveBytes }) => sum + liveBytes, 0)
   }
 
   /** Lets go of the memory of `recovered`, which is empty from then on; on disk nothing changes. */
@@ -152,12 +169,14 @@ export class OutboxLog implements AsyncDisposable {
 
   /**
    * Stores the exact bytes of a frame and consumes the samples in it, both or neither. `samples` may
-   * be of this life or recovered, and is empty for frames that carry none.
+   * be of this life or recovered, and is empty for frames that carry none. The lane of the frame is
+   * known from then on: nothing may be sealed in it after its end frame.
    * @throws RangeError when a sample is not live: unknown, or consumed before.
    * @throws MeshError MESH_OUTBOX_WRITE_FAILED: nothing has changed.
    */
   appendSeal(bytes: Buffer, samples: Ordinals): FramePosition {
     const ordinals = toRuns(samples)
+    const name = frameName(bytes)
     const missing = this.live.missingSample(ordinals)
     if (missing !== undefined) throw new RangeError(`sample ${missing} is not in the outbox`)
     const position = this.live.nextPosition
@@ -166,9 +185,28 @@ export class OutboxLog implements AsyncDisposable {
     writer.seal(position, ordinals, bytes)
     const length = writer.length
     const { segment, offset } = this.write()
-    this.live.putFrame(position, { segment, offset, bytes: length })
+    this.live.putFrame(position, { segment, offset, bytes: length }, name)
     for (const ordinal of eachOf(ordinals)) this.live.takeSample(ordinal)
     return position as FramePosition
+  }
+
+  /**
+   * Keeps a schema for the lives to come, which send it with the frames they find. On disk when this
+   * returns; call it before the first seal that names the schema. Free from the second call on.
+   * @throws MeshError MESH_OUTBOX_WRITE_FAILED
+   */
+  appendSchema(schema: Schema): void {
+    this.checkWritable()
+    try {
+      this.schemas.write(schema)
+    } catch (error) {
+      throw this.chain.writeError(error)
+    }
+  }
+
+  /** A schema that was appended, in this life or, while frames name it, in an earlier one. */
+  schema(id: SchemaId): Schema | undefined {
+    return this.schemas.read(id)
   }
 
   /** Gives up samples that are in no frame. After a crash within syncMs they may come back. */
@@ -221,6 +259,7 @@ export class OutboxLog implements AsyncDisposable {
     this.timer?.cancel()
     try {
       if (chain.failure === undefined) await this.writeLast()
+      if (chain.failure === undefined) await this.markClosed()
     } finally {
       await this.upkeep.settled()
       chain.close()
@@ -237,9 +276,32 @@ export class OutboxLog implements AsyncDisposable {
     }
   }
 
+  private async markClosed(): Promise<void> {
+    // A courtesy to the next life: without it, it may have to leave lanes without an end.
+    await markClosed(this.chain.directory).catch(() => {})
+  }
+
+  /** What was recovered is on disk as this life's own now, or the disk is full. */
+  private async takeOver(): Promise<void> {
+    const { chain, found, schemas } = this
+    try {
+      await markOpen(chain.directory)
+      if (chain.newest === undefined) return
+      await schemas.keepOnly(new Set(found.frames.map(({ frame }) => frame.schemaId)))
+    } catch (error) {
+      throw chain.writeError(error)
+    }
+  }
+
   private write(): { segment: Segment; offset: number } {
-    if (this.closing === undefined) return this.chain.write(this.writer)
-    const { directory } = this.chain
+    this.checkWritable()
+    return this.chain.write(this.writer)
+  }
+
+  private checkWritable(): void {
+    const { directory, failure } = this.chain
+    if (failure !== undefined) throw failure
+    if (this.closing === undefined) return
     throw new MeshError('MESH_OUTBOX_WRITE_FAILED', `outbox ${directory} is closed`)
   }
 
@@ -259,9 +321,9 @@ function checkSegmentBytes(segmentBytes = SEGMENT_BYTES): void {
   throw new RangeError(`segmentBytes ${segmentBytes} is not in 1..${1 << 30}`)
 }
 
-async function lockNewDirectory(directory: string): Promise<Lock> {
+async function lockNewDirectory(directory: string, schemas: SchemaFiles): Promise<Lock> {
   try {
-    await createDirectory(directory)
+    await schemas.createDirectory()
   } catch (cause) {
     const message = `outbox ${directory} cannot be created`
     throw new MeshError('MESH_OUTBOX_WRITE_FAILED', message, { cause })

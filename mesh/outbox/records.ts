@@ -12,6 +12,7 @@ import { crc32 } from 'node:zlib'
 import { ByteReader, ByteWriter } from '../codecs/bytes.ts'
 import { MeshError } from '../errors.ts'
 import { FRAME_BYTES_MAX } from '../frame.ts'
+import type { LaneKey } from '../names.ts'
 import type { Sample, Value } from '../sample.ts'
 
 export const RECORD_HEAD_BYTES = 9
@@ -54,7 +55,23 @@ export interface CheckpointRecord {
   readonly nextPosition: number
   readonly ordinals: Runs
   readonly positions: Runs
+  /** Of the life that wrote it; '' when unknown. */
+  readonly bootId: string
+  readonly lanes: readonly LaneRecord[]
 }
+
+/** A lane in which something is left to do. */
+export interface LaneRecord {
+  readonly key: LaneKey
+  readonly lastSequence: number
+  readonly ended: boolean
+  readonly uncertain: boolean
+}
+
+const LANE_ENDED = 1
+const LANE_UNCERTAIN = 2
+/** A lane key's bytes besides its two names: their lengths, and the epoch. */
+const LANE_KEY_HEAD_BYTES = 10
 
 const FALSE = 0
 const TRUE = 1
@@ -128,6 +145,9 @@ export class RecordWriter {
     out.varint(record.nextPosition)
     writeRuns(out, record.ordinals)
     writeRuns(out, record.positions)
+    out.text(record.bootId)
+    out.varint(record.lanes.length)
+    for (const lane of record.lanes) writeLane(out, lane)
     this.end(start)
   }
 
@@ -187,12 +207,32 @@ export interface Scan {
   readonly damaged: number
 }
 
-/** Visits every valid record from `from` on; after a bad one it tries every offset for the next. */
+/**
+ * Whether the bytes from `at` on can be what a dying process leaves: the beginning of one record, cut
+ * short. Bytes of another shape, or a whole record with one bad byte, were damaged or never synced.
+ */
+export function isCutWrite(bytes: Buffer, at: number, segmentSeed: number): boolean {
+  const left = bytes.length - at
+  if (left < RECORD_HEAD_BYTES) return true
+  const type = bytes[at + 8]!
+  if (type < RECORD_TYPES.sample || type > RECORD_TYPES.checkpoint) return false
+  if (RECORD_HEAD_BYTES + bytes.readUInt32LE(at + 4) <= left) return false
+  // Perhaps all of it is here, and only its length is damaged.
+  const length = Buffer.alloc(4)
+  length.writeUInt32LE(left - RECORD_HEAD_BYTES)
+  const crc = crc32(bytes.subarray(at + 8), crc32(length, recordSeed(segmentSeed, at)))
+  return crc !== bytes.readUInt32LE(at)
+}
+
+/**
+ * Visits every valid record from `from` on; after a bad one it tries every offset for the next, which
+ * is then visited with `isAfterDamage`.
+ */
 export function scanRecords(
   bytes: Buffer,
   from: number,
   segmentSeed: number,
-  visit: (record: Buffer, at: number) => void,
+  visit: (record: Buffer, at: number, isAfterDamage: boolean) => void,
 ): Scan {
   let validEnd = 0
   let damaged = 0
@@ -205,8 +245,8 @@ export function scanRecords(
       continue
     }
     if (isSkipping) damaged += 1
+    visit(bytes.subarray(at, end), at, isSkipping)
     isSkipping = false
-    visit(bytes.subarray(at, end), at)
     at = end
     validEnd = end
   }
@@ -257,6 +297,8 @@ export function decodeCheckpoint(record: Buffer): CheckpointRecord {
     nextPosition: input.varint(),
     ordinals: readRuns(input),
     positions: readRuns(input),
+    bootId: input.text(),
+    lanes: readLanes(input),
   }
 }
 
@@ -341,6 +383,28 @@ function readUtf16(input: ByteReader): string {
   const size = input.varint()
   const start = input.skip(size)
   return input.bytes.toString('utf16le', start, start + size)
+}
+
+/** The key's bytes are those of the frame header, which say how long they are. */
+function writeLane(out: ByteWriter, { key, lastSequence, ended, uncertain }: LaneRecord): void {
+  out.ensure(key.length)
+  out.at += out.bytes.write(key, out.at, 'latin1')
+  out.varint(lastSequence)
+  out.u8((ended ? LANE_ENDED : 0) | (uncertain ? LANE_UNCERTAIN : 0))
+}
+
+function readLanes(input: ByteReader): LaneRecord[] {
+  const lanes: LaneRecord[] = []
+  for (let left = input.varint(); left > 0; left--) {
+    const start = input.skip(LANE_KEY_HEAD_BYTES)
+    input.skip(input.bytes[start]! + input.bytes[start + 1]!)
+    const key = input.bytes.toString('latin1', start, input.at) as LaneKey
+    const lastSequence = input.varint()
+    const flags = input.u8()
+    const ended = (flags & LANE_ENDED) !== 0
+    lanes.push({ key, lastSequence, ended, uncertain: (flags & LANE_UNCERTAIN) !== 0 })
+  }
+  return lanes
 }
 
 /** Count, then for each run its distance from the end of the one before, and its length less one. */

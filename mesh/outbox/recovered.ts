@@ -3,6 +3,7 @@
 import { MeshError } from '../errors.ts'
 import { type Frame, openFrame } from '../frame.ts'
 import type { Sample } from '../sample.ts'
+import type { RecoveredLane } from './lanes.ts'
 import type { LiveSet } from './live.ts'
 
 declare const brand: unique symbol
@@ -11,6 +12,8 @@ export type FramePosition = number & { readonly [brand]: 'FramePosition' }
 
 export interface RecoveredFrame {
   readonly position: FramePosition
+  /** Of the frame. */
+  readonly size: number
   /** The header is in memory; `bytes` and `body` are read from disk each time they are asked for. */
   readonly frame: Frame
 }
@@ -27,6 +30,8 @@ export interface Recovered {
   readonly frames: readonly RecoveredFrame[]
   /** Accepted and in no seal, in the order of acceptance. */
   readonly samples: readonly RecoveredSample[]
+  /** Every lane of `frames`, and every other one ever sealed in that is not known to have its end. */
+  readonly lanes: readonly RecoveredLane[]
   /** Bytes cut from the end: a write that was under way when the last life ended. */
   readonly tornBytes: number
   /** Places where bytes are damaged although something valid follows; each held a record or more. */
@@ -36,6 +41,7 @@ export interface Recovered {
 export const NOTHING_RECOVERED: Recovered = {
   frames: [],
   samples: [],
+  lanes: [],
   tornBytes: 0,
   damagedRecords: 0,
 }
@@ -51,6 +57,7 @@ export function readRecovered(live: LiveSet, tornBytes: number, damaged: number)
       const frame = openFrame(live.readSeal(id).frame)
       frames.push({
         position: id as FramePosition,
+        size: frame.bytes.length,
         frame: new FrameOnDisk(frame, id, live, interned),
       })
     } catch (error) {
@@ -66,7 +73,7 @@ export function readRecovered(live: LiveSet, tornBytes: number, damaged: number)
       live.takeSample(id)
     }
   }
-  return { frames, samples, tornBytes, damagedRecords }
+  return { frames, samples, lanes: live.lanes.list(), tornBytes, damagedRecords }
 }
 
 /** 1, or throws what is no damage. */

@@ -136,7 +136,7 @@ export class Upkeep {
       moves.push((target, offset) => {
         const moved: Place = { segment: target, offset: offset + start, bytes: record.length }
         if (isSample) live.putSample(id, moved)
-        else live.putFrame(id, moved)
+        else live.moveFrame(id, moved)
       })
     })
     if (moves.length > 0) {

@@ -176,18 +176,14 @@ export class Bucket {
     })
   }
 
-  /**
-   * Writes everything to the index and lets go of the memory. Not while anything is appended.
-   * Returns what the bucket holds.
-   */
-  async cool(): Promise<Map<LaneKey, BucketLane>> {
-    const lanes = this.lanes ?? new Map<LaneKey, BucketLane>()
+  /** Writes everything to the index. Not while anything is appended. */
+  async seal(): Promise<void> {
+    if (this.lanes === undefined) return
+    const { lanes } = this
     this.finish()
     await this.settled()
     const segments = [...this.segments].map(([number, { bytes }]) => [number, bytes] as const)
     await this.index.use((db) => putBucket(db, lanes, segments))
-    this.lanes = undefined
-    return lanes
   }
 
   /**
@@ -295,7 +291,10 @@ export class Bucket {
       for (const [i, number] of numbers.entries()) {
         if (found[i] !== undefined || this.rebuilt.has(number)) continue
         this.rebuilt.add(number)
-        await recoverSegment(db, this.fileOf(number), number, this.startMs)
+        const summary = await recoverSegment(db, this.fileOf(number), number, this.startMs)
+        if (summary === undefined) this.segments.delete(number)
+        else this.segments.set(number, summary)
+        if (this.lanes === undefined) await dropBucketSummary(db)
         ;[found[i]] = await getLane(db, [number], key)
       }
       return found.map((tables) => tables ?? [])

@@ -1,6 +1,6 @@
 // The FrameStore on a disk: append-only segments hold the frames, one classic-level database per
-// bucket of ingest time is the index over them (docs/adr/0002-segments-with-a-level-index.md,
-// docs/storage-format.md). This file keeps the lanes in memory, sends each frame to its bucket, and
+// bucket of ingest time is the index over them (docs/adr/0002-segments-with-a-level-index.md; bytes in
+// record.ts and segment-index.ts). This file keeps the lanes in memory, sends each frame to its bucket, and
 // turns what buckets find into frames.
 //
 //   append ─► bucket of its ingest time ─► segment: write, fdatasync ─► lanes, table ─► resolved
@@ -130,6 +130,10 @@ export class LevelStore implements FrameStore {
   }
 
   append(frames: readonly StoredFrame[]): Promise<void> {
+    for (const { ingestUs } of frames) {
+      if (Number.isSafeInteger(ingestUs) && ingestUs >= 0) continue
+      return Promise.reject(new RangeError(`ingest time ${ingestUs} is not in µs since 1970`))
+    }
     return frames.length === 0 ? Promise.resolve() : this.inTurn(() => this.appendNow(frames))
   }
 
@@ -176,7 +180,7 @@ export class LevelStore implements FrameStore {
       yield* this.readAll(places.map((place) => ({ state, place })))
       if (found.size >= page.size) continue
       for (const sequence of eachOf(wanted, page.first, page.last)) {
-        // Named as held, yet no bucket knows where: the index lost it.
+        // Named as held, yet neither the index nor, read anew, the segments know where.
         if (!found.has(sequence)) this.forget(state, sequence, 0, 'not in the index')
       }
     }
@@ -276,8 +280,8 @@ export class LevelStore implements FrameStore {
       await Promise.all([...groups].map(([bucket, group]) => bucket.write(group)))
       for (const [bucket, group] of groups) this.take(bucket, group)
       this.version += 1
-      if (groups.size > 1 || this.warmBuckets().length > this.options.warmBucketsMax) {
-        await this.coolOldest([...groups.keys()])
+      if (this.warmBuckets().length > this.options.warmBucketsMax) {
+        void this.inTurn(() => this.coolOldest([...groups.keys()]))
       }
     } catch (error) {
       throw this.fail(error)
@@ -336,7 +340,6 @@ export class LevelStore implements FrameStore {
     return this.buckets.get(startMs) ?? this.addBucket(startMs)
   }
 
-  /** A bucket just written is the last of the map: the order in which they cool. */
   private async makeWarm(bucket: Bucket): Promise<void> {
     if (bucket.lanes !== undefined) return
     await bucket.warm()
@@ -347,21 +350,29 @@ export class LevelStore implements FrameStore {
     return [...this.buckets.values()].filter(({ lanes }) => lanes !== undefined)
   }
 
-  /** Keeps the newest bucket and those just written; of the others as many as may stay warm. */
+  /** Keeps those just written; of the others the newest, as many as may stay warm. */
   private async coolOldest(written: readonly Bucket[]): Promise<void> {
-    const others = this.warmBuckets()
-      .filter((bucket) => !written.includes(bucket))
-      .sort((a, b) => a.startMs - b.startMs)
-    const excess = this.warmBuckets().length - this.options.warmBucketsMax
-    for (const bucket of others.slice(0, Math.max(0, excess))) await this.coolBucket(bucket)
+    if (this.closing !== undefined || this.failure !== undefined) return
+    const warm = this.warmBuckets()
+    const others = warm.filter((bucket) => !written.includes(bucket))
+    others.sort((a, b) => a.startMs - b.startMs)
+    const excess = Math.max(0, warm.length - this.options.warmBucketsMax)
+    try {
+      for (const bucket of others.slice(0, excess)) await this.coolBucket(bucket)
+    } catch (error) {
+      this.fail(error)
+    }
   }
 
   private async coolBucket(bucket: Bucket): Promise<void> {
-    for (const part of (await bucket.cool()).values()) {
+    await bucket.seal()
+    // In one go: whoever looks for a frame finds the bucket by its lanes or by their extents.
+    for (const part of bucket.lanes?.values() ?? []) {
       const state = this.table.take(part.key)
       state.extents.add(part)
       if (state.current === part) state.current = undefined
     }
+    bucket.lanes = undefined
   }
 
   /** Where the frames that pass stand, by sequence; of two copies the one that is newer in its bucket. */
@@ -371,12 +382,12 @@ export class LevelStore implements FrameStore {
     wanted = Infinity,
   ): Promise<Map<number, Location>> {
     const found = new Map<number, Location>()
-    const starts = [...state.extents.overlapping(search)]
+    const starts = new Set(state.extents.overlapping(search))
     for (const { startMs, lanes } of this.buckets.values()) {
-      if (lanes?.has(state.key) === true) starts.push(startMs)
+      if (lanes?.has(state.key) === true) starts.add(startMs)
     }
     // The newest bucket first: what is asked for twice is most often recent.
-    for (const startMs of starts.sort((a, b) => b - a)) {
+    for (const startMs of [...starts].sort((a, b) => b - a)) {
       if (found.size >= wanted) break
       const bucket = this.buckets.get(startMs)!
       for (const place of await bucket.find(state.key, search, wanted - found.size)) {

@@ -1,7 +1,7 @@
 // What a bucket holds, found out when it is opened. After a clean stop the index says so in one
 // record per lane. After any other stop, and wherever the index does not add up, the segments do:
 // one that the index vouches for is taken from the index, any other is read from end to end and every
-// CRC in it checked, so that what is lost shows as a gap (docs/storage-format.md).
+// CRC in it checked, so that what is lost shows as a gap.
 import fs from 'node:fs'
 import path from 'node:path'
 import type { LaneKey } from '../../mesh/index.ts'

@@ -1,0 +1,107 @@
+// A fleet of vehicles in a process of its own, and what it has said: every receipt, and how it is doing.
+import { join } from 'node:path'
+import { eventually } from '../../mesh/conformance/eventually.ts'
+import type { Epoch, StoreId } from '../../mesh/index.ts'
+import type { Config } from '../../nodes/index.ts'
+import type { TestMesh } from './mesh.ts'
+import type { Program } from './program.ts'
+
+export interface FleetOrders {
+  readonly config: Config
+  readonly vehicles: number
+  /** Of each. */
+  readonly samplesPerSecond: number
+}
+
+/** One frame that W stores hold. */
+export interface ReceiptMessage {
+  readonly source: string
+  readonly epoch: Epoch
+  readonly sequence: number
+  readonly timesUs: readonly number[]
+  readonly stores: readonly StoreId[]
+  /** When the publisher learned of it, ms since the Unix epoch. */
+  readonly atMs: number
+}
+
+export interface FleetStatus {
+  readonly published: number
+  readonly stored: number
+  readonly refused: number
+  readonly outboxBytes: number
+  readonly pendingSamples: number
+  readonly rssBytes: number
+}
+
+export type FleetMessage =
+  | { readonly type: 'ready' }
+  | { readonly type: 'receipts'; readonly receipts: readonly ReceiptMessage[] }
+  | { readonly type: 'status'; readonly status: FleetStatus }
+
+const START_MS = 30_000
+
+export class Fleet {
+  readonly receipts: ReceiptMessage[] = []
+  readonly statuses: (FleetStatus & { readonly atMs: number })[] = []
+  readonly program: Program
+  /** Samples acknowledged. */
+  acked = 0
+
+  constructor(mesh: TestMesh, options: Omit<FleetOrders, 'config'> & { settings?: string[] }) {
+    const { settings = [], ...rest } = options
+    const seeds = mesh.stores.map(({ endpoint }) => endpoint)
+    const orders: FleetOrders = { ...rest, config: mesh.config(seeds, settings) }
+    this.program = mesh.start({
+      name: 'fleet',
+      script: join(import.meta.dirname, 'fleet-child.ts'),
+      args: [JSON.stringify(orders)],
+      onMessage: (message) => this.hear(message as FleetMessage),
+    })
+  }
+
+  get status(): FleetStatus {
+    return this.statuses.at(-1)!
+  }
+
+  /** Resolves when so many more samples than now are acknowledged. */
+  async ackedMore(samples: number, deadlineMs = START_MS): Promise<void> {
+    const goal = this.acked + samples
+    await eventually(() => this.acked >= goal, {
+      what: `${samples} more samples are acknowledged`,
+      ...{ deadlineMs, everyMs: 10 },
+    })
+  }
+
+  /** Parks the vehicles; resolves when all that they published is acknowledged. */
+  async stop(): Promise<void> {
+    const code = await this.program.stop()
+    if (code !== 0) throw new Error(`the fleet ended with ${code}\n${this.program.said}`)
+  }
+
+  /** The longest time without any receipt between two moments, ms; of some receipts only, if told so. */
+  longestPauseMs(
+    fromMs: number,
+    toMs: number,
+    counts: (receipt: ReceiptMessage) => boolean = () => true,
+  ): number {
+    let last = fromMs
+    let longest = 0
+    for (const receipt of this.receipts) {
+      if (receipt.atMs < fromMs || receipt.atMs > toMs || !counts(receipt)) continue
+      longest = Math.max(longest, receipt.atMs - last)
+      last = receipt.atMs
+    }
+    return Math.max(longest, toMs - last)
+  }
+
+  private hear(message: FleetMessage): void {
+    if (message.type === 'receipts') {
+      for (const receipt of message.receipts) {
+        this.receipts.push(receipt)
+        this.acked += receipt.timesUs.length
+      }
+    } else if (message.type === 'status') {
+      this.statuses.push({ ...message.status, atMs: Date.now() })
+    }
+  }
+}
