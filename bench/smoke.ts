@@ -22,7 +22,7 @@ export interface SmokeResult {
   readonly bytesPerTruckRow: number
 }
 
-const SECONDS = 6
+const SECONDS = Number(process.env['SMOKE_SECONDS'] ?? 6)
 /** On disk, like the stores: a tmpfs would flatter everything. */
 const SCRATCH = join(process.cwd(), '.skein-bench-')
 

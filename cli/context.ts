@@ -1,9 +1,9 @@
 // What every verb begins with: the global flags, the configuration they lead to, and where the mesh is.
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { loadConfig, parseOverride, type LoadedConfig, type Override } from '../nodes/index.ts'
 import { UsageError } from './output.ts'
+import { readMeshFile } from './up/data-directory.ts'
 
 export interface GlobalFlags {
   readonly config?: string
@@ -12,14 +12,6 @@ export interface GlobalFlags {
   readonly set?: string[]
   readonly json?: boolean
 }
-
-/** A running `skein up` leaves this in its data directory, so that other terminals find the mesh. */
-interface MeshFile {
-  readonly pid: number
-  readonly seeds: readonly string[]
-}
-
-const MESH_FILE = 'mesh.json'
 
 /** Reads the configuration; a verb's own flags come as overrides. */
 export function contextOf(command: Command, overrides: readonly Override[] = []): LoadedConfig {
@@ -45,29 +37,6 @@ export function findMesh(command: Command, loaded: LoadedConfig): LoadedConfig {
   const running = seed === undefined ? readMeshFile(loaded.config.dataPath) : undefined
   if (running === undefined) return loaded
   return { ...loaded, config: { ...loaded.config, seeds: running.seeds } }
-}
-
-export function writeMeshFile(dataPath: string, seeds: readonly string[]): void {
-  mkdirSync(dataPath, { recursive: true })
-  const file: MeshFile = { pid: process.pid, seeds }
-  writeFileSync(join(dataPath, MESH_FILE), `${JSON.stringify(file)}\n`)
-}
-
-export function removeMeshFile(dataPath: string): void {
-  rmSync(join(dataPath, MESH_FILE), { force: true })
-}
-
-export function readMeshFile(dataPath: string): MeshFile | undefined {
-  const path = join(dataPath, MESH_FILE)
-  if (!existsSync(path)) return undefined
-  try {
-    const file = JSON.parse(readFileSync(path, 'utf8')) as MeshFile
-    process.kill(file.pid, 0)
-    return file
-  } catch {
-    // Left behind by one that was killed, or not ours to read.
-    return undefined
-  }
 }
 
 function override(text: string): Override {

@@ -1,6 +1,7 @@
-// What a verb's exit code means; documented in docs/errors.md.
+// What a verb's exit code means; documented in docs/errors.md and in `skein --help`.
 
 export const EXIT = {
+  /** Done; also when the reader of its output had enough (`skein query … | head -1`). */
   ok: 0,
   /** It ran and failed: the message says at what. */
   failed: 1,
@@ -8,6 +9,6 @@ export const EXIT = {
   usage: 2,
   /** Stopped with samples that no store has acknowledged and no disk outbox keeps. */
   undelivered: 3,
-  /** Ended by a second signal, or because the reader of its output went away. */
+  /** Broken off: by a second signal, or a query by the first one. */
   interrupted: 130,
 } as const

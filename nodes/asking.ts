@@ -26,12 +26,16 @@ export async function openAsking(
     await session.close()
     throw error
   }
-  const asker = new Asker({
+  return { session, asker: askFrom(session), [Symbol.asyncDispose]: () => session.close() }
+}
+
+/** An asker of the stores that a session knows, whatever else that session is for. */
+export function askFrom(session: Session): Asker {
+  return new Asker({
     stores: () => storeView(session),
     clock: systemClock,
     connect: connectStore,
   })
-  return { session, asker, [Symbol.asyncDispose]: () => session.close() }
 }
 
 /** A store behind its HTTP address. */
@@ -54,8 +58,8 @@ async function someStore({ membership }: Session, config: Config): Promise<void>
     if (systemClock.monotonicMs() > deadline) {
       throw new StorageError(
         'QUERY_NO_PEER',
-        `no storage peer answered at ${config.seeds.join(', ')} within ${FIRST_PEER_MS / 1000} s: ` +
-          'is the mesh running (npm start), and does --seed or --data name it?',
+        `no storage peer answered at ${config.seeds.join(', ') || 'any seed (none is given)'} within ` +
+          `${FIRST_PEER_MS / 1000} s: is the mesh running (npm start), and does --seed or --data name it?`,
         { retryable: true, details: { seeds: config.seeds } },
       )
     }

@@ -42,6 +42,8 @@ export async function openPublisher(
       : await OutboxLog.open({
           ...{ directory: join(dataPath, 'outbox', outboxName), meshId: session.mesh.id },
           ...{ clock: systemClock, syncMs },
+          // Up to a segment of what is dead is not deleted yet: a small part of the bound.
+          segmentBytes: Math.min(8 << 20, Math.ceil(diskBytes / 8)),
         })
   return session.publisher({
     ...{ schemas, lingerMs: publisher.lingerMs, frameBytes: publisher.frameBytes },

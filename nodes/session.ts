@@ -54,6 +54,19 @@ export async function openSession(config: Config, options: NodeSessionOptions): 
   return session
 }
 
+/**
+ * For a process beside the nodes, such as a command that listens for a while: zeromq.bind is the
+ * address of a node, so it takes any free port of the same host.
+ */
+export function onAnyPort(config: Config): Config {
+  const { transport } = config
+  if (transport.name !== 'zeromq') return config
+  const bind = transport.bind.startsWith('tcp://')
+    ? transport.bind.replace(/:[^:\]]*$/, ':0')
+    : 'tcp://127.0.0.1:0'
+  return { ...config, transport: { ...transport, bind } }
+}
+
 function mismatchMessage(other: Announcement, { mesh }: Config): string {
   return (
     `peer ${other.self.id} at ${other.self.endpoint ?? 'an unknown address'} is of another mesh: ` +

@@ -4,7 +4,7 @@
 /** Docker and Kubernetes send SIGKILL after 10 s or more: be done before. */
 export const STOP_MS = 9_000
 
-export type StopReason = NodeJS.Signals | 'parent' | 'done'
+export type StopReason = NodeJS.Signals | 'parent'
 
 /** Resolves with the first reason to stop. */
 export function stopRequested(): Promise<StopReason> {
@@ -21,5 +21,6 @@ export function stopRequested(): Promise<StopReason> {
     process.on('SIGINT', onSignal)
     // A parent that dies without a word must not leave its children behind.
     process.once('disconnect', () => resolve('parent'))
+    if (process.send !== undefined && !process.connected) resolve('parent')
   })
 }

@@ -1,5 +1,6 @@
 // The surface of storage/: keeping frames, repairing them, asking for them.
 export type { Coverage } from './coverage.ts'
+export { lockDirectory } from './directory-lock.ts'
 export { DurableJson } from './durable-json.ts'
 export { STORAGE_ERROR_CODES, StorageError } from './errors.ts'
 export type { FrameStore, StoredFrame } from './frame-store.ts'

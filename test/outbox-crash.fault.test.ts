@@ -5,9 +5,9 @@ import { describe, expect, test } from 'vitest'
 import { eventually } from '../mesh/conformance/eventually.ts'
 import { OutboxLog, systemClock, type Session } from '../mesh/index.ts'
 import { openSession } from '../nodes/index.ts'
-import { WorldRandom } from '../mesh/seeded-random.ts'
+import { SeededRandom } from '../mesh/seeded-random.ts'
 import { CRASH_KINDS, type CrashPoint } from './harness/crash-point.ts'
-import { useMeshes, type TestMesh } from './harness/mesh.ts'
+import { createMesh, type TestMesh } from './harness/mesh.ts'
 import { OUTBOX_STREAM, OutboxPublisher } from './harness/outbox-publisher.ts'
 
 const SEED = 20_251
@@ -16,8 +16,6 @@ const ROUNDS = 100
 const ABREAST = 4
 /** More than a child ever gets to before its step comes. */
 const COUNT_MAX = 100_000
-
-const meshes = useMeshes()
 
 /** Numbers stored, by publisher: sources are named `<publisher>` or `<publisher>.<n>`. */
 async function storedNumbers(mesh: TestMesh): Promise<Map<string, number[]>> {
@@ -43,9 +41,16 @@ function expectStoredOnce(publisher: OutboxPublisher, stored: readonly number[],
   expect(distinct.size - accepted.length).toBeLessThanOrEqual(lives)
 }
 
+/** Each epoch, of a life that was killed too, has all its sequences up to its end frame. */
+async function expectAllEnded(mesh: TestMesh): Promise<void> {
+  const { lanes } = await mesh.stores[0]!.digest({ stream: OUTBOX_STREAM })
+  expect(lanes.length).toBeGreaterThan(0)
+  expect(lanes.filter(({ held, ended }) => held.join() !== `1,${ended}`)).toEqual([])
+}
+
 describe('a publisher with a disk outbox', () => {
-  test('killed while no store is up - all it accepted is stored once when both are back', async () => {
-    const mesh = meshes.create()
+  test('killed while no store is up - all it accepted is stored once when both are back', async ({ onTestFinished }) => {
+    const mesh = createMesh(onTestFinished)
     await mesh.startStores(2)
     const sources = ['p.1', 'p.2', 'p.3', 'p.4', 'p.5']
     const publisher = new OutboxPublisher(mesh, 'p', sources, SEED)
@@ -70,12 +75,13 @@ describe('a publisher with a disk outbox', () => {
     const stored = await storedNumbers(mesh)
     expect(publisher.accepted()).toHaveLength(3_400)
     expectStoredOnce(publisher, stored.get('p') ?? [], 0)
+    await expectAllEnded(mesh)
   }, 90_000)
 
-  test(`killed at ${ROUNDS} steps between write, seal, send and ack - all it accepted is stored once (seed ${SEED})`, async () => {
-    const mesh = meshes.create()
+  test(`killed at ${ROUNDS} steps between write, seal, send and ack - all it accepted is stored once (seed ${SEED})`, async ({ onTestFinished }) => {
+    const mesh = createMesh(onTestFinished)
     await mesh.startStores(2)
-    const random = new WorldRandom(SEED, 0)
+    const random = new SeededRandom(SEED)
     const rounds = Array.from({ length: ROUNDS }, (_, round) => ({
       publisher: new OutboxPublisher(mesh, `r${round}`, [`r${round}`], SEED + round),
       // The first life dies, and of every fourth publisher the one that recovers dies too.
@@ -94,6 +100,7 @@ describe('a publisher with a disk outbox', () => {
     await using session = await openSession(mesh.config(), {})
     await abreast(ABREAST, rounds, ({ publisher }) => drain(session, publisher.directory))
     const stored = await storedNumbers(mesh)
+    await expectAllEnded(mesh)
     let samples = 0
     for (const { publisher, crashes } of rounds) {
       expectStoredOnce(publisher, stored.get(publisher.name) ?? [], crashes.length)
@@ -104,7 +111,7 @@ describe('a publisher with a disk outbox', () => {
   }, 150_000)
 })
 
-function crashPoint(random: WorldRandom): CrashPoint {
+function crashPoint(random: SeededRandom): CrashPoint {
   const kind = CRASH_KINDS[Math.floor(random.next() * CRASH_KINDS.length)]!
   // Mostly early, where lanes are new and links come up; some after a while of steady work.
   return { kind, at: 1 + Math.floor(random.next() ** 2 * 60) }

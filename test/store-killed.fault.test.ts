@@ -8,15 +8,13 @@ import { FLEET_STREAM } from '../sim/index.ts'
 import type { Row } from '../storage/index.ts'
 import { lackingFrames, missingFrames, repeatedSamples } from './harness/compare.ts'
 import { Fleet } from './harness/fleet.ts'
-import { ownedShards, useMeshes, type Asked, type TestMesh } from './harness/mesh.ts'
+import { ownedShards, createMesh, type Asked, type TestMesh } from './harness/mesh.ts'
 import type { StoragePeer } from './harness/storage-peer.ts'
 
 const VEHICLES = 200
 const RATE = 5
 /** A killed process breaks its links, so nobody waits the 3 s after which silence is suspect. */
 const PAUSE_MS_MAX = 3_000
-
-const meshes = useMeshes()
 
 /** Everything the fleet published, asked by somebody who knows one peer only. */
 async function askAll(mesh: TestMesh, fleet: Fleet, through: StoragePeer): Promise<Asked<Row>> {
@@ -44,8 +42,8 @@ async function askComplete(mesh: TestMesh, fleet: Fleet, through: StoragePeer): 
   })
 }
 
-test('no acknowledged sample is missing while a store is killed, away, and back', async () => {
-  const mesh = meshes.create()
+test('no acknowledged sample is missing while a store is killed, away, and back', async ({ onTestFinished }) => {
+  const mesh = createMesh(onTestFinished)
   await mesh.startStores(3)
   const [seed, second, third] = mesh.stores as [StoragePeer, StoragePeer, StoragePeer]
   const members = await Promise.all(mesh.stores.map((store) => store.storeId()))

@@ -1,26 +1,44 @@
-// Rows of a query as a table: time, source, then a column per field.
+// Rows of a query as a table: time, source, then a column per field; numbers stand at the right.
 import { formatTime, type BucketRow, type Row } from '../../storage/index.ts'
-import { table } from './table.ts'
+import { table, type Column } from './table.ts'
 
-export function rowTable(rows: readonly (Row | BucketRow)[]): string[] {
+type Cells = Readonly<Record<string, unknown>>
+
+/** `columns`: of the terminal, where there is one. */
+export function rowTable(rows: readonly (Row | BucketRow)[], columns?: number): string[] {
   if (rows.length === 0) return []
-  const cells = rows.map((row) => {
-    const line: Record<string, string> = { time: formatTime(row.timeUs).replace(/000Z$/, 'Z') }
-    if (row.source !== undefined) line['source'] = row.source
-    for (const [name, value] of Object.entries(row.fields)) {
-      if (typeof value !== 'object') line[name] = text(value)
-      else
-        for (const [aggregate, of] of Object.entries(value)) line[`${name} ${aggregate}`] = text(of)
+  const all = rows.map(cellsOf)
+  const names = new Set(['time', ...(rows[0]!.source === undefined ? [] : ['source'])])
+  for (const cells of all) for (const name in cells) names.add(name)
+  const shown = [...names].map((name): Column<Cells> => {
+    const isNumeric = all.every((cells) => ['number', 'undefined'].includes(typeof cells[name]))
+    return {
+      title: name,
+      value: (cells) => text(cells[name]),
+      align: isNumeric ? 'right' : 'left',
     }
-    return line
   })
-  const columns = new Set(['time', ...(rows[0]!.source === undefined ? [] : ['source'])])
-  for (const line of cells) for (const name in line) columns.add(name)
-  return table(cells, [...columns])
+  return table(all, shown, columns === undefined ? {} : { columns })
 }
 
-/** Numbers to six significant digits behind the point at most: a table is for the eye. */
+/** `2025-07-06T12:00:00.000250Z`, with microseconds only where there are any. */
+export function timeText(timeUs: number): string {
+  return formatTime(timeUs).replace(/000Z$/, 'Z')
+}
+
+function cellsOf(row: Row | BucketRow): Cells {
+  const cells: Record<string, unknown> = { time: timeText(row.timeUs) }
+  if (row.source !== undefined) cells['source'] = row.source
+  for (const [name, value] of Object.entries(row.fields)) {
+    if (typeof value !== 'object') cells[name] = value
+    else for (const [aggregate, of] of Object.entries(value)) cells[`${name} ${aggregate}`] = of
+  }
+  return cells
+}
+
+/** Numbers to six digits behind the point at most: a table is for the eye. */
 function text(value: unknown): string {
+  if (value === undefined) return ''
   if (typeof value !== 'number' || Number.isInteger(value)) return String(value)
   return String(Number(value.toFixed(6)))
 }

@@ -9,6 +9,8 @@ export interface Column<Row> {
   readonly align?: 'left' | 'right'
   /** Longer cells are cut with `…`. */
   readonly widthMax?: number
+  /** So that what is drawn again and again does not jump with its numbers. */
+  readonly widthMin?: number
 }
 
 export interface TableOptions {
@@ -34,9 +36,12 @@ export function table<Row>(
     typeof column === 'string' ? fieldColumn(column, rows) : column,
   )
   const cells = rows.map((row) => columns.map((column) => cellOf(column, row)))
-  const widths = columns.map(({ title }, index) =>
-    Math.max(displayWidth(title), ...cells.map((row) => displayWidth(row[index]!))),
-  )
+  const widths = columns.map(({ title, widthMin = 0 }, index) => {
+    let width = Math.max(displayWidth(title), widthMin)
+    // Not a spread: an answer may have more rows than a call may have arguments.
+    for (const row of cells) width = Math.max(width, displayWidth(row[index]!))
+    return width
+  })
   const line = (row: readonly string[]): string => {
     const padded = row.map((cell, index) => pad(cell, widths[index]!, columns[index]!.align))
     const text = padded.join(GAP).trimEnd()

@@ -44,6 +44,12 @@ export function durationMs(ms: number): string {
   return durationUs(ms * 1000)
 }
 
+/** `7s`, `2m 05s`, `1h 02m`: how long something runs, in whole seconds. */
+export function clock(ms: number): string {
+  const seconds = Math.floor(ms / 1000)
+  return seconds < 60 ? `${seconds}s` : durationUs(seconds * 1_000_000)
+}
+
 /** `2025-07-06T12:00:00.000250Z`: a time in µs since the Unix epoch; all its digits only when it has them. */
 export function timeUs(us: number): string {
   const ms = Math.floor(us / 1000)

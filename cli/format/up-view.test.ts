@@ -10,46 +10,56 @@ const node = (index: number, change: Partial<UpNode> = {}): UpNode => ({
   state: 'ready',
   pid: 4710 + index,
   memoryBytes: 71 * 2 ** 20,
-  endpoint: `tcp://127.0.0.1:770${index}`,
+  samples: 332,
+  perSecond: 2.67,
+  lag: '0',
+  address: `http://127.0.0.1:770${index}`,
   ...change,
 })
 
 const state: UpState = {
   mesh: 'skein',
   transport: 'zeromq',
-  uptimeMs: 125_000,
-  urls: ['http://127.0.0.1:8080'],
+  uptimeMs: 125_900,
+  flows: [
+    { name: 'published', perSecond: 4, total: 500 },
+    { name: 'stored', perSecond: 4, total: 498, p50Us: 1200, p99Us: 3400, note: '2 waiting' },
+    { name: 'live', perSecond: 4, total: 500 },
+  ],
   nodes: [node(1), node(2)],
-  publishedPerSecond: 4,
-  storedPerSecond: 4,
-  storedP50Us: 1200,
-  storedP99Us: 3400,
-  pendingSamples: 0,
-  droppedSamples: 0,
-  messages: ['storage-2 joined'],
+  messages: ['storage-2 was ended by SIGKILL'],
+  hint: 'Ctrl-C ends',
 }
 
 const wide = { columns: 100, rows: 30 }
 
 describe('upView', () => {
-  test('shows the mesh, its flow, its nodes and the last messages', () => {
+  test('shows the mesh, its flow, its nodes, the last messages and what to do next', () => {
     expect(upView(state, wide)).toEqual([
-      'skein · zeromq · up 2m 05s · http://127.0.0.1:8080',
-      '4/s published   4/s stored   p50 1.20 ms   p99 3.40 ms   outbox 0 B',
+      'skein · zeromq · up 2m 05s',
       '',
-      'NODE       ROLE     STATE   PID    MEMORY  ENDPOINT',
-      'storage-1  storage  ready  4711  71.0 MiB  tcp://127.0.0.1:7701',
-      'storage-2  storage  ready  4712  71.0 MiB  tcp://127.0.0.1:7702',
+      'FLOW          RATE  TOTAL      P50      P99',
+      'published      4/s    500',
+      'stored         4/s    498  1.20 ms  3.40 ms  2 waiting',
+      'live           4/s    500',
       '',
-      'storage-2 joined',
+      'NODE       STATE   PID    MEMORY  SAMPLES     RATE  LAG  ADDRESS',
+      'storage-1  ready  4711  71.0 MiB      332   2.67/s    0  http://127.0.0.1:7701',
+      'storage-2  ready  4712  71.0 MiB      332   2.67/s    0  http://127.0.0.1:7702',
+      '',
+      'storage-2 was ended by SIGKILL',
+      'Ctrl-C ends',
     ])
   })
 
-  test('drops and latencies - only when there are any', () => {
-    const { storedP50Us: _p50, storedP99Us: _p99, ...early } = state
-    expect(upView({ ...early, droppedSamples: 7 }, wide)[1]).toBe(
-      '4/s published   4/s stored   outbox 0 B   7 dropped',
-    )
+  test('what is lost and who refuses - in red', () => {
+    const flows: UpState['flows'] = [
+      { name: 'published', perSecond: 4, total: 9, note: '7 refused', isBad: true },
+    ]
+    const nodes = [node(1, { state: 'degraded' })]
+    const lines = upView({ ...state, flows, nodes }, wide, coloured).join('\n')
+    expect(lines).toContain('\x1b[31m7 refused\x1b[39m')
+    expect(lines).toContain('\x1b[31mdegraded\x1b[39m')
   })
 
   test('narrow - no line is wider than the terminal, coloured or not', () => {
@@ -61,16 +71,17 @@ describe('upView', () => {
 
   test('low - what does not fit is counted, and nodes in trouble are shown first', () => {
     const nodes = Array.from({ length: 20 }, (_, index) => node(index))
-    nodes[17] = node(17, { state: 'degraded', note: 'disk full' })
+    nodes[17] = node(17, { state: 'degraded' })
     const lines = upView({ ...state, nodes }, { columns: 100, rows: 9 })
     expect(lines).toHaveLength(8)
-    expect(lines.slice(4).map((line) => line.split(' ')[0])).toEqual([
+    expect(lines.slice(3).map((line) => line.split(' ')[0])).toEqual([
       'storage-0',
       'storage-1',
+      'storage-2',
       'storage-17',
       '…',
     ])
-    expect(lines.at(-1)).toBe('… and 17 more; 19 of 20 ready')
+    expect(lines.at(-1)).toBe('… and 16 more; 19 of 20 ready')
     for (let rows = 1; rows < 12; rows++) {
       const { length } = upView({ ...state, nodes }, { columns: 80, rows })
       expect(length).toBeLessThanOrEqual(Math.max(1, rows - 1))

@@ -1,15 +1,23 @@
 // What `skein up` shows while it runs: a pure function of its state, so that a test reads it and a
 // resize only calls it again.
 //
-//   skein · zeromq · up 2m 05s · http://127.0.0.1:8080
-//   4.00/s published   4.00/s stored   stored p50 1.20 ms p99 3.40 ms   0 waiting
+//   skein · zeromq · up 2m 05s
 //
-//   NODE       ROLE     STATE  PID   MEMORY    ENDPOINT
-//   storage-1  storage  ready  4711  71.0 MiB  tcp://127.0.0.1:7701
+//   FLOW         RATE  TOTAL      P50      P99
+//   published  4.00/s    500
+//   stored     4.00/s    498  1.20 ms  3.40 ms  2 waiting
+//   live       4.00/s    500   250 µs  1.40 ms
+//   derived    0.40/s     48                    vehicle.motion.speed_10s, vehicle.motion.speeding
+//
+//   NODE          STATE   PID    MEMORY  SAMPLES    RATE  LAG  ADDRESS
+//   storage-1     ready  4711  71.0 MiB      332  2.67/s    0  http://127.0.0.1:40123
+//   …
+//
+//   storage-2 was ended by SIGKILL; starting it again in 1 s
 import { plain, type Paint } from './paint.ts'
 import type { TerminalSize } from './live-region.ts'
 import { table, type Column } from './table.ts'
-import { bytes, count, durationMs, durationUs, rate } from './units.ts'
+import { bytes, clock, count, durationUs, rate } from './units.ts'
 import { fit } from './width.ts'
 
 export type NodeState = 'starting' | 'ready' | 'degraded' | 'restarting' | 'stopping' | 'stopped'
@@ -20,38 +28,37 @@ export interface UpNode {
   readonly state: NodeState
   readonly pid?: number
   readonly memoryBytes?: number
-  readonly endpoint?: string
-  /** Why it is not ready, or what else there is to say. */
+  /** A store: held. An aggregator: its results. A fleet: published. */
+  readonly samples?: number
+  readonly perSecond?: number
+  /** What it has still to do: waits for a disk, for acknowledgements, or for repair. */
+  readonly lag?: string
+  /** Where to look at it. */
+  readonly address?: string
+}
+
+export interface UpFlow {
+  readonly name: 'published' | 'stored' | 'live' | 'derived'
+  readonly perSecond: number
+  readonly total: number
+  /** Absent before the first one. */
+  readonly p50Us?: number
+  readonly p99Us?: number
   readonly note?: string
+  /** The note is of something lost. */
+  readonly isBad?: boolean
 }
 
 export interface UpState {
   readonly mesh: string
   readonly transport: string
   readonly uptimeMs: number
-  /** Where to look: dashboard, API. */
-  readonly urls: readonly string[]
+  readonly flows: readonly UpFlow[]
   readonly nodes: readonly UpNode[]
-  readonly publishedPerSecond: number
-  /** Acknowledged by W stores. */
-  readonly storedPerSecond: number
-  /** From publish to acknowledgement; absent before the first one. */
-  readonly storedP50Us?: number
-  readonly storedP99Us?: number
-  /** From planned time to a live subscriber in another process; absent before the first one. */
-  readonly liveP50Us?: number
-  readonly liveP99Us?: number
-  readonly pendingSamples: number
-  /** Refused and dropped since the start. */
-  readonly droppedSamples: number
-  /** Newest first. */
+  /** What is wrong now, then what happened, newest first. */
   readonly messages: readonly string[]
-}
-
-/** `live p50 1.20 ms p99 3.40 ms`, once there is something to say. */
-function latency(what: string, p50Us: number | undefined, p99Us: number | undefined): string[] {
-  if (p50Us === undefined || p99Us === undefined) return []
-  return [`${what} p50 ${durationUs(p50Us)} p99 ${durationUs(p99Us)}`]
+  /** What to do next, for somebody who sees this for the first time. */
+  readonly hint: string
 }
 
 const STATE_STYLES = {
@@ -68,46 +75,53 @@ const URGENCY: readonly NodeState[] = [
   ...(['degraded', 'restarting', 'starting', 'stopping', 'stopped', 'ready'] as const),
 ]
 
+/** A terminal with fewer rows shows the nodes rather than the latencies. */
+const ROWS_FOR_FLOWS = 14
+
 /** At most `rows - 1` lines, none wider than `columns`. */
 export function upView(state: UpState, size: TerminalSize, paint: Paint = plain): string[] {
-  const head = [titleLine(state, paint), flowLine(state, paint), '']
+  const flows = size.rows < ROWS_FOR_FLOWS ? [] : [...flowLines(state.flows, paint), '']
+  const head = [titleLine(state, paint), '', ...flows]
   const room = Math.max(0, size.rows - 1 - head.length)
   const nodes = nodeLines(state.nodes, room, paint)
   const messageRoom = Math.max(0, room - nodes.length - 1)
-  const messages = state.messages.slice(0, messageRoom)
-  const tail = messages.length === 0 ? [] : ['', ...messages.map((text) => paint('dim', text))]
+  const said = [...state.messages.slice(0, messageRoom - 1), paint('dim', state.hint)]
+  const tail = messageRoom === 0 ? [] : ['', ...said]
   return [...head, ...nodes, ...tail]
     .slice(0, Math.max(1, size.rows - 1))
     .map((line) => fit(line, size.columns))
 }
 
-function titleLine({ mesh, transport, uptimeMs, urls }: UpState, paint: Paint): string {
-  const parts = [paint('bold', mesh), transport, `up ${durationMs(uptimeMs)}`, ...urls]
-  return parts.join(' · ')
+function titleLine({ mesh, transport, uptimeMs }: UpState, paint: Paint): string {
+  return [paint('bold', mesh), transport, `up ${clock(uptimeMs)}`].join(' · ')
 }
 
-function flowLine(state: UpState, paint: Paint): string {
-  const { droppedSamples } = state
-  const parts = [
-    `${rate(state.publishedPerSecond)} published`,
-    `${rate(state.storedPerSecond)} stored`,
-    ...latency('stored', state.storedP50Us, state.storedP99Us),
-    ...latency('live', state.liveP50Us, state.liveP99Us),
+function flowLines(flows: readonly UpFlow[], paint: Paint): string[] {
+  const latency = (us: number | undefined): string => (us === undefined ? '' : durationUs(us))
+  const columns: readonly Column<UpFlow>[] = [
+    { title: 'FLOW', value: ({ name }) => name },
+    { title: 'RATE', value: ({ perSecond }) => rate(perSecond), align: 'right', widthMin: 7 },
+    { title: 'TOTAL', value: ({ total }) => count(total), align: 'right', widthMin: 5 },
+    { title: 'P50', value: ({ p50Us }) => latency(p50Us), align: 'right', widthMin: 7 },
+    { title: 'P99', value: ({ p99Us }) => latency(p99Us), align: 'right', widthMin: 7 },
+    {
+      title: '',
+      value: ({ note = '', isBad }) => (isBad === true ? paint('red', note) : note),
+    },
   ]
-  parts.push(`${count(state.pendingSamples)} waiting`)
-  if (droppedSamples > 0) parts.push(paint('red', `${droppedSamples} dropped`))
-  return parts.join('   ')
+  return table(flows, columns, { paint })
 }
 
 function nodeLines(nodes: readonly UpNode[], room: number, paint: Paint): string[] {
   const columns: readonly Column<UpNode>[] = [
     { title: 'NODE', value: ({ name }) => name },
-    { title: 'ROLE', value: ({ role }) => role },
     { title: 'STATE', value: ({ state }) => paint(STATE_STYLES[state], state) },
     { title: 'PID', value: ({ pid }) => String(pid ?? ''), align: 'right' },
     { title: 'MEMORY', value: memoryText, align: 'right' },
-    { title: 'ENDPOINT', value: ({ endpoint }) => endpoint ?? '' },
-    { title: 'NOTE', value: ({ note }) => note ?? '' },
+    { title: 'SAMPLES', value: ({ samples }) => countText(samples), align: 'right' },
+    { title: 'RATE', value: rateText, align: 'right', widthMin: 7 },
+    { title: 'LAG', value: ({ lag }) => lag ?? '', align: 'right' },
+    { title: 'ADDRESS', value: ({ address }) => address ?? '' },
   ]
   const used = columns.filter(
     ({ title, value }) => title === 'NODE' || nodes.some((node) => value(node) !== ''),
@@ -132,4 +146,12 @@ function restText(nodes: readonly UpNode[], hidden: number): string {
 
 function memoryText({ memoryBytes }: UpNode): string {
   return memoryBytes === undefined ? '' : bytes(memoryBytes)
+}
+
+function countText(samples: number | undefined): string {
+  return samples === undefined ? '' : count(samples)
+}
+
+function rateText({ perSecond }: UpNode): string {
+  return perSecond === undefined ? '' : rate(perSecond)
 }

@@ -1,4 +1,5 @@
 // What `skein up` and the nodes it started tell each other over their IPC channel.
+import type { StorageStats } from '../../nodes/index.ts'
 import type { FleetCounts } from '../../sim/index.ts'
 
 export interface Quantiles {
@@ -7,36 +8,36 @@ export interface Quantiles {
   readonly max: number
 }
 
-export interface StoreStats {
-  readonly storeId: string
-  readonly frames: number
-  readonly samples: number
-  readonly bytes: number
-  readonly duplicates: number
-  readonly conflicts: number
-  readonly queuedBytes: number
-  readonly rssBytes: number
-  readonly refusing?: string | undefined
-}
-
 export type ChildMessage =
   | {
       readonly type: 'ready'
       readonly endpoint?: string | undefined
       readonly http?: string | undefined
     }
-  | { readonly type: 'store'; readonly stats: StoreStats }
-  | { readonly type: 'aggregator'; readonly results: number; readonly samples: number }
+  | { readonly type: 'storage'; readonly stats: StorageStats }
+  | {
+      readonly type: 'aggregator'
+      /** Read, published, and published but not stored yet. */
+      readonly samples: number
+      readonly results: number
+      readonly pending: number
+      readonly rssBytes: number
+    }
   | {
       readonly type: 'fleet'
       readonly counts: FleetCounts
       readonly storedUs: Quantiles
       readonly trouble?: string | undefined
+      readonly rssBytes: number
     }
   | { readonly type: 'warning'; readonly message: string }
   | { readonly type: 'failed'; readonly code: string; readonly message: string }
 
-export type ParentMessage = { readonly type: 'stop' }
+/** To a node: drain for so long at most, and end. */
+export interface StopMessage {
+  readonly type: 'stop'
+  readonly drainMs: number
+}
 
 /** To the parent, when there is one. */
 export function tellParent(message: ChildMessage): void {

@@ -2,22 +2,27 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
 import type { NodeState, UpNode } from '../format/up-view.ts'
-import type { ChildMessage } from './child-messages.ts'
+import type { ChildMessage, StopMessage } from './child-messages.ts'
 
 const RESTART_MS = 1_000
-/** After this a node that does not end is killed. */
-const KILL_MS = 12_000
+const RESTART_MS_MAX = 30_000
+/** What a node may need to end beyond the time it was given to drain. */
+export const END_MS = 1_000
+
+export type ChildRole = 'storage' | 'aggregator' | 'fleet'
 
 export interface ChildOptions {
   readonly name: string
-  readonly role: 'storage' | 'aggregator' | 'fleet'
+  readonly role: ChildRole
   /** Everything after `skein`. */
   readonly args: () => readonly string[]
   readonly onMessage: (message: ChildMessage) => void
   readonly onLog: (line: string) => void
+  /** What people see of it has changed. */
+  readonly onChange: () => void
 }
 
-/** A node that could not start: the message it left. */
+/** A node that could not start: the code and the message it left. */
 export class StartError extends Error {
   readonly code: string
 
@@ -29,21 +34,27 @@ export class StartError extends Error {
 
 export class Child {
   readonly name: string
-  readonly role: ChildOptions['role']
+  readonly role: ChildRole
   state: NodeState = 'starting'
   endpoint: string | undefined
   http: string | undefined
-  memoryBytes = 0
+  /** Of the last life that ended; null when a signal ended it. */
   exitCode: number | null = null
+  restarts = 0
   private readonly options: ChildOptions
   private process: ChildProcess | undefined
   private exited: Promise<void> = Promise.resolve()
   private stopping = false
+  private restartMs = RESTART_MS
 
   constructor(options: ChildOptions) {
     this.options = options
     this.name = options.name
     this.role = options.role
+  }
+
+  get pid(): number | undefined {
+    return this.state === 'stopped' ? undefined : this.process?.pid
   }
 
   /** Resolves when the node is ready. @throws StartError when it ends before that. */
@@ -64,58 +75,79 @@ export class Child {
       } else if (message.type === 'ready') {
         this.endpoint = message.endpoint
         this.http = message.http
-        this.state = 'ready'
+        this.become('ready')
         ready.resolve()
       }
       this.options.onMessage(message)
     })
     child.stderr!.setEncoding('utf8').on('data', (text: string) => {
-      for (const line of text.split('\n'))
+      for (const line of text.split('\n')) {
         if (line !== '') this.options.onLog(`${this.name}: ${line}`)
+      }
     })
     this.exited = new Promise((resolve) => {
-      child.once('exit', (code) => {
+      child.once('exit', (code, signal) => {
         this.exitCode = code
         const wasReady = this.state === 'ready'
-        this.state = 'stopped'
+        this.become('stopped')
         ready.reject(failure)
-        if (wasReady && !this.stopping) this.restart()
+        if (wasReady && !this.stopping) this.restart(code === null ? `by ${signal}` : `with ${code}`)
         resolve()
       })
     })
     await ready.promise
   }
 
-  /** Asks the node to drain and end; resolves when it has. */
-  async stop(): Promise<void> {
+  /** Asks the node to drain and end; resolves when it has. One that does not end in time is killed. */
+  async stop(drainMs: number): Promise<void> {
     this.stopping = true
     if (this.process === undefined || this.state === 'stopped') return
-    this.state = 'stopping'
-    if (this.process.connected) this.process.send({ type: 'stop' })
-    const kill = setTimeout(() => this.process?.kill('SIGKILL'), KILL_MS)
+    this.become('stopping')
+    const message: StopMessage = { type: 'stop', drainMs }
+    if (this.process.connected) this.process.send(message)
+    const kill = setTimeout(() => {
+      this.options.onLog(`${this.name} did not end in ${(drainMs + END_MS) / 1000} s and was killed`)
+      this.kill()
+    }, drainMs + END_MS)
     await this.exited
     clearTimeout(kill)
   }
 
+  /** At once: for a second Ctrl-C, and for what does not end by itself. */
+  kill(): void {
+    this.stopping = true
+    if (this.state !== 'stopped') this.process?.kill('SIGKILL')
+  }
+
   view(): UpNode {
-    const { name, role, state, memoryBytes, endpoint } = this
+    const { name, role, state, pid, http, endpoint } = this
     return {
       ...{ name, role, state },
-      ...(this.process?.pid !== undefined && { pid: this.process.pid }),
-      ...(memoryBytes > 0 && { memoryBytes }),
-      ...(endpoint !== undefined && { endpoint }),
+      ...(pid !== undefined && { pid }),
+      ...(http !== undefined && { address: http }),
+      ...(http === undefined && endpoint !== undefined && { address: endpoint }),
     }
   }
 
-  private restart(): void {
-    this.state = 'restarting'
-    this.options.onLog(`${this.name} ended with code ${this.exitCode ?? 'none'}; starting it again`)
+  private become(state: NodeState): void {
+    this.state = state
+    this.options.onChange()
+  }
+
+  private restart(how: string): void {
+    this.become('restarting')
+    this.restarts += 1
+    const inSeconds = this.restartMs / 1000
+    this.options.onLog(`${this.name} was ended ${how}; starting it again in ${inSeconds} s`)
     setTimeout(() => {
       if (this.stopping) return
-      this.start().catch((error: Error) => {
-        this.options.onLog(error.message)
-        if (!this.stopping) this.restart()
-      })
-    }, RESTART_MS)
+      this.start().then(
+        () => (this.restartMs = RESTART_MS),
+        (error: Error) => {
+          this.restartMs = Math.min(this.restartMs * 2, RESTART_MS_MAX)
+          if (!this.stopping) this.restart(`before it was ready (${error.message})`)
+        },
+      )
+    }, this.restartMs)
   }
 }

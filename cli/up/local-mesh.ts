@@ -1,90 +1,129 @@
-// The processes of `skein up`: storage peers, then the aggregator, then the fleet; and this process as
-// a live subscriber, which measures how long a sample takes from its planned time to another process.
+// The processes of `skein up`: storage peers, an aggregator, then the fleet; and this process as a live
+// subscriber, which measures how long a sample takes from its planned time to another process.
+//
+//   storage-1 ──► storage-2 … and the aggregator, side by side ──► W stores acknowledge ──► fleet
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks'
 import { systemClock, type Session } from '../../mesh/index.ts'
-import { openSession, type Config } from '../../nodes/index.ts'
+import { onAnyPort, openSession, type Config, type StorageStats } from '../../nodes/index.ts'
 import { FLEET_STREAM, type FleetCounts } from '../../sim/index.ts'
-import { Child } from './child.ts'
-import type { ChildMessage, Quantiles, StoreStats } from './child-messages.ts'
+import { Child, END_MS, type ChildRole } from './child.ts'
+import type { ChildMessage, Quantiles } from './child-messages.ts'
 
 const MESSAGES_MAX = 50
+/** How long the fleet waits for stores that acknowledge; then it starts and its outbox gathers. */
+const QUORUM_MS = 5_000
 
 export interface LocalMeshOptions {
   readonly config: Config
   /** Flags that every node gets, before its own. */
   readonly flags: readonly string[]
+  /** Something happened that people should read. */
+  readonly onLog: (line: string) => void
+}
+
+export interface DerivedCounts {
+  readonly samples: number
+  readonly results: number
+  readonly pending: number
+}
+
+/** How long each part may take to end; the storage peers have what is left until `stopByMs`. */
+export interface StopLimits {
+  readonly fleetMs: number
+  readonly aggregatorMs: number
+  /** By performance.now(). */
+  readonly stopByMs: number
+}
+
+/** A storage peer that closes in less than this is not broken off, however late it is. */
+const STORAGE_MS_MIN = 1_000
+
+const NO_COUNTS: FleetCounts = {
+  ...{ published: 0, stored: 0, refused: 0, dropped: 0, pending: 0, conflicts: 0 },
 }
 
 export class LocalMesh {
   readonly liveUs: RecordableHistogram = createHistogram()
-  readonly stores = new Map<string, StoreStats>()
+  readonly stores = new Map<string, StorageStats>()
+  readonly derived = new Map<string, DerivedCounts>()
+  readonly memory = new Map<string, number>()
   readonly startedUs = systemClock.nowUs()
   /** Newest first. */
   readonly messages: string[] = []
-  fleet: FleetCounts | undefined
   storedUs: Quantiles = { p50: 0, p99: 0, max: 0 }
+  /** Why the fleet's samples are not acknowledged just now. */
   trouble: string | undefined
-  aggregated = { results: 0, samples: 0 }
   liveSamples = 0
   missedFrames = 0
   seeds: readonly string[] = []
   private readonly options: LocalMeshOptions
   private readonly children: Child[] = []
   private session: Session | undefined
+  /** Of the fleet's process now, and of those that ended before it. */
+  private fleetNow: FleetCounts = NO_COUNTS
+  private fleetBefore: FleetCounts = NO_COUNTS
+  private readonly changed = new Set<() => void>()
 
   constructor(options: LocalMeshOptions) {
     this.options = options
   }
 
-  /** @throws StartError with what the first node that failed said. */
-  async start(): Promise<void> {
-    const { config } = this.options
-    // The first storage peer is everybody's seed: it founds the mesh, the others join it.
-    const bind = config.seeds[0]!
-    const first = this.child('storage', 1, ['--seed', bind, '--set', `zeromq.bind=${bind}`])
+  /**
+   * `onSeeds` learns where the mesh is reached as soon as that is known.
+   * @throws StartError with what the first node that failed said.
+   */
+  async start(onSeeds: (seeds: readonly string[]) => void): Promise<void> {
+    const { storage, aggregators, vehicles } = this.options.config.up
+    const first = this.child('storage', 1)
     await first.start()
     this.seeds = [first.endpoint!]
-    const others = Array.from({ length: config.up.storage - 1 }, (_, i) =>
-      this.child('storage', i + 2),
-    )
-    await Promise.all(others.map((child) => child.start()))
-    await this.listen()
-    const aggregators = Array.from({ length: config.up.aggregators }, (_, i) =>
-      this.child('aggregator', i + 1),
-    )
-    await Promise.all(aggregators.map((child) => child.start()))
-    if (config.up.vehicles > 0) await this.child('fleet', 1).start()
+    onSeeds(this.seeds)
+    const others = Array.from({ length: storage - 1 }, (_, i) => this.child('storage', i + 2))
+    for (let i = 1; i <= aggregators; i++) others.push(this.child('aggregator', i))
+    await Promise.all([this.listen(), ...others.map((child) => child.start())])
+    if (vehicles === 0) return
+    await this.quorum()
+    await this.child('fleet', 1).start()
   }
 
-  /** Parks the fleet and waits until what it published is stored. False when some of it was not. */
-  async stopFleet(): Promise<boolean> {
-    const fleets = this.children.filter(({ role }) => role === 'fleet')
-    await Promise.all(fleets.map((child) => child.stop()))
-    return fleets.every(({ exitCode }) => exitCode === 0)
+  /** Parks the fleet and waits until what it published is stored. */
+  async stopFleet(drainMs: number): Promise<void> {
+    await this.stopRole('fleet', drainMs)
   }
 
-  async stop(): Promise<void> {
-    await this.stopFleet()
-    await this.session?.close()
-    for (const role of ['aggregator', 'storage']) {
-      const group = this.children.filter((child) => child.role === role)
-      await Promise.all(group.map((child) => child.stop()))
-    }
+  /** Ends everything, what publishes before what stores. */
+  async stop({ fleetMs, aggregatorMs, stopByMs }: StopLimits): Promise<void> {
+    await this.stopRole('fleet', fleetMs)
+    await Promise.all([this.session?.close(), this.stopRole('aggregator', aggregatorMs)])
+    const leftMs = stopByMs - performance.now() - END_MS
+    await this.stopRole('storage', Math.max(STORAGE_MS_MIN, leftMs))
   }
 
-  nodes(): ReturnType<Child['view']>[] {
-    return this.children.map((child) => child.view())
+  /** At once, for a second Ctrl-C. */
+  kill(): void {
+    for (const child of this.children) child.kill()
   }
 
-  storeChildren(): readonly Child[] {
-    return this.children.filter(({ role }) => role === 'storage')
+  /** Of all lives of the fleet's process. */
+  get fleet(): FleetCounts {
+    return addCounts(this.fleetBefore, this.fleetNow)
+  }
+
+  get nodes(): readonly Child[] {
+    return this.children
+  }
+
+  private async stopRole(role: ChildRole, drainMs: number): Promise<void> {
+    const group = this.children.filter((child) => child.role === role)
+    await Promise.all(group.map((child) => child.stop(drainMs)))
   }
 
   private async listen(): Promise<void> {
-    const config = { ...this.options.config, seeds: this.seeds }
+    const config = onAnyPort({ ...this.options.config, seeds: this.seeds })
     this.session = await openSession(config, {
       roles: ['subscriber'],
       onWarning: (message) => this.log(message),
+      onChange: () => this.change(),
     })
     await this.session.subscriber({
       streams: [FLEET_STREAM],
@@ -100,39 +139,81 @@ export class LocalMesh {
     })
   }
 
-  private child(role: Child['role'], index: number, own?: readonly string[]): Child {
+  /** Resolves when W stores acknowledge, or after QUORUM_MS. */
+  private async quorum(): Promise<void> {
+    const { writeQuorum } = this.options.config.mesh
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const look = (): void => {
+      const stores = this.session!.membership.stores()
+      const able = stores.filter(({ suspect, refusing }) => !suspect && refusing === undefined)
+      if (able.length >= writeQuorum) resolve()
+    }
+    this.changed.add(look)
+    const timer = setTimeout(resolve, QUORUM_MS)
+    look()
+    await promise
+    clearTimeout(timer)
+    this.changed.delete(look)
+  }
+
+  private change(): void {
+    for (const look of this.changed) look()
+  }
+
+  private child(role: ChildRole, index: number): Child {
     const name = `${role}-${index}`
     const child: Child = new Child({
       ...{ name, role },
-      args: () => {
-        const seeds = own ?? this.seeds.flatMap((seed) => ['--seed', seed])
-        return [...this.options.flags, ...seeds, 'node', role, '--name', name]
-      },
+      args: () => [...this.options.flags, ...this.ownFlags(role, index), 'node', role, '--name', name],
       onMessage: (message) => this.hear(child, message),
       onLog: (line) => this.log(line),
+      onChange: () => this.change(),
     })
     this.children.push(child)
     return child
   }
 
+  /** The first storage peer is everybody's seed: it founds the mesh, the others join it. */
+  private ownFlags(role: ChildRole, index: number): string[] {
+    const { config } = this.options
+    const isFirst = role === 'storage' && index === 1
+    const seed = this.seeds[0] ?? config.seeds[0] ?? 'tcp://127.0.0.1:0'
+    const { transport } = onAnyPort(config)
+    const bind = isFirst ? seed : 'bind' in transport ? transport.bind : undefined
+    const { port } = config.storage.http
+    return [
+      ...['--seed', seed],
+      ...(bind === undefined ? [] : ['--set', `zeromq.bind=${bind}`]),
+      // One port was configured and several peers want one: they take those that follow it.
+      ...(port === 0 ? [] : ['--set', `storage.http.port=${port + index - 1}`]),
+    ]
+  }
+
   private hear(child: Child, message: ChildMessage): void {
     switch (message.type) {
-      case 'store':
+      case 'storage':
         this.stores.set(child.name, message.stats)
-        child.memoryBytes = message.stats.rssBytes
+        this.memory.set(child.name, message.stats.rssBytes)
         break
       case 'fleet':
-        this.fleet = message.counts
+        this.fleetNow = message.counts
         this.storedUs = message.storedUs
         this.trouble = message.trouble
+        this.memory.set(child.name, message.rssBytes)
         break
       case 'aggregator':
-        this.aggregated = message
+        this.derived.set(child.name, message)
+        this.memory.set(child.name, message.rssBytes)
         break
       case 'warning':
         this.log(`${child.name}: ${message.message}`)
         break
       case 'ready':
+        if (child.role === 'fleet') {
+          this.fleetBefore = this.fleet
+          this.fleetNow = NO_COUNTS
+        }
+        break
       case 'failed':
         break
     }
@@ -141,5 +222,18 @@ export class LocalMesh {
   private log(line: string): void {
     this.messages.unshift(line)
     this.messages.length = Math.min(this.messages.length, MESSAGES_MAX)
+    this.options.onLog(line)
+  }
+}
+
+function addCounts(a: FleetCounts, b: FleetCounts): FleetCounts {
+  return {
+    published: a.published + b.published,
+    stored: a.stored + b.stored,
+    refused: a.refused + b.refused,
+    dropped: a.dropped + b.dropped,
+    // What a life that ended had not delivered waits for nobody.
+    pending: b.pending,
+    conflicts: a.conflicts + b.conflicts,
   }
 }

@@ -2,13 +2,19 @@
 import type { Command } from 'commander'
 import { explainConfig } from '../../nodes/index.ts'
 import { contextOf, wantsJson } from '../context.ts'
+import { paintFor } from '../format/paint.ts'
 import { table } from '../format/table.ts'
 import { printJson, printLine } from '../output.ts'
+
+const AFTER_HELP = `
+Defaults, then skein.yaml, then SKEIN_… variables, then flags: the later wins. The shipped skein.yaml
+lists every key.`
 
 export function addConfig(program: Command): void {
   program
     .command('config')
     .description('the configuration')
+    .addHelpText('after', AFTER_HELP)
     .command('show')
     .description('every setting with its value and where that comes from')
     .action((_flags, command: Command) => {
@@ -23,6 +29,11 @@ export function addConfig(program: Command): void {
         value: typeof value === 'string' ? value : JSON.stringify(value),
         from,
       }))
-      for (const line of table(rows, ['key', 'value', 'from'])) printLine(line)
+      const { stdout } = process
+      const options = {
+        paint: paintFor(stdout, process.env),
+        ...(stdout.isTTY && { columns: stdout.columns }),
+      }
+      for (const line of table(rows, ['key', 'from', 'value'], options)) printLine(line)
     })
 }

@@ -3,8 +3,13 @@ import type { Command } from 'commander'
 import { openAsking } from '../../nodes/index.ts'
 import { requestRemoval } from '../../storage/index.ts'
 import { contextOf, findMesh, wantsJson } from '../context.ts'
+import { paintFor } from '../format/paint.ts'
 import { table } from '../format/table.ts'
-import { note, printJson, printLine, UsageError, warn } from '../output.ts'
+import { note, printJson, printLine, UsageError, warner } from '../output.ts'
+
+const AFTER_HELP = `
+For a store that will not come back. One that is only away needs nothing: it catches up by itself.
+What it held is first copied from the others; skein peers shows it as leaving until that is done.`
 
 export function addPeers(program: Command): void {
   const peers = program
@@ -16,12 +21,13 @@ export function addPeers(program: Command): void {
     .description(
       'end the membership of a store (its id, or the start of it) and re-replicate its history',
     )
+    .addHelpText('after', AFTER_HELP)
     .action(remove)
 }
 
 async function show(_flags: unknown, command: Command): Promise<void> {
   const { config } = findMesh(command, contextOf(command))
-  await using asking = await openAsking(config, { onWarning: warn })
+  await using asking = await openAsking(config, { onWarning: warner(wantsJson(command)) })
   const { membership } = asking.session
   const stores = membership.stores()
   const others = membership.peers().filter(({ storeId }) => storeId === undefined)
@@ -39,24 +45,28 @@ async function show(_flags: unknown, command: Command): Promise<void> {
       state: suspect ? 'suspect' : 'alive',
     })),
   ]
-  for (const line of table(rows, ['role', 'store', 'peer', 'http', 'state'])) printLine(line)
+  const paint = paintFor(process.stdout, process.env)
+  for (const line of table(rows, ['role', 'store', 'peer', 'http', 'state'], { paint })) {
+    printLine(line)
+  }
 }
 
 async function remove(prefix: string, _flags: unknown, command: Command): Promise<void> {
   const { config } = findMesh(command, contextOf(command))
-  await using asking = await openAsking(config, { onWarning: warn })
+  await using asking = await openAsking(config, { onWarning: warner(wantsJson(command)) })
   const { membership } = asking.session
   const stores = membership.stores()
   const chosen = stores.filter(({ storeId }) => storeId.startsWith(prefix))
   if (chosen.length !== 1) {
     const known = stores.map(({ storeId }) => storeId).join(', ')
     const what = chosen.length === 0 ? 'is the id of no store' : 'begins several store ids'
-    throw new UsageError(`${prefix} ${what}; known are ${known}`)
+    throw new UsageError(`${prefix} ${what}: the stores are ${known}`)
   }
   const { storeId } = chosen[0]!
   const through = stores.find((store) => store.storeId !== storeId && !store.suspect && store.http)
-  if (through === undefined)
-    throw new UsageError(`no other store can be reached to remove ${storeId}`)
+  if (through === undefined) {
+    throw new UsageError(`no other store can be reached to remove ${storeId}: start one first`)
+  }
   await requestRemoval(through.http!, storeId)
   if (wantsJson(command)) printJson({ storeId, state: 'leaving' })
   else

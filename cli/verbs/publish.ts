@@ -6,9 +6,13 @@ import type { Command } from 'commander'
 import { systemClock } from '../../mesh/index.ts'
 import { openPublisher, openSession, SensorNode, stopRequested } from '../../nodes/index.ts'
 import { contextOf, findMesh, wantsJson } from '../context.ts'
+import { drain, tellUndelivered } from '../drain.ts'
 import { EXIT } from '../exit-codes.ts'
-import { note, printJson, UsageError, warn } from '../output.ts'
-import { readRows } from '../rows.ts'
+import { note, printJson, UsageError, warner, wholeNumber } from '../output.ts'
+import { Refusals } from '../refusals.ts'
+import { readRows, type RowResult } from '../rows.ts'
+import { streamName } from '../stream-name.ts'
+import { tellWhenWaiting } from '../waiting.ts'
 
 interface PublishFlags {
   readonly source?: string
@@ -18,8 +22,14 @@ interface PublishFlags {
   readonly timeout: string
 }
 
-/** Refused rows listed one by one; the rest is counted. */
-const LISTED_MAX = 20
+const AFTER_HELP = `
+Rows are JSON objects, one a line, or CSV with a header. A row is refused, with its number and the
+reason, when it cannot be read or breaks the stream's schema (publisher.streams in skein.yaml); the
+rest goes through.
+
+Examples:
+  echo '{"source":"S1","temperature":21.5}' | skein publish city.air
+  skein publish city.air readings.csv --source-field station --time-field at --strict`
 
 export function addPublish(program: Command): void {
   program
@@ -34,8 +44,9 @@ export function addPublish(program: Command): void {
       '--time-field <name>',
       'field that holds the time (default: time, timestamp …; none: now)',
     )
-    .option('--strict', 'stop at the first refused row')
+    .option('--strict', 'stop at the first refused row, with exit code 1')
     .option('--timeout <seconds>', 'how long to wait for acknowledgements at the end', '30')
+    .addHelpText('after', AFTER_HELP)
     .action(publish)
 }
 
@@ -45,45 +56,66 @@ async function publish(
   flags: PublishFlags,
   command: Command,
 ): Promise<void> {
+  streamName(stream)
+  const timeoutMs = wholeNumber('--timeout', flags.timeout, 0) * 1000
   const { config } = findMesh(command, contextOf(command))
+  const json = wantsJson(command)
+  const warn = warner(json)
   const input = await openInput(file)
   await using session = await openSession(config, { onWarning: warn })
   const publisher = await openPublisher(session, config, { outboxName: 'publish' })
+  using _waiting = tellWhenWaiting(publisher, config, warn)
+  const stopping = stopRequested()
   const sensor = new SensorNode(publisher, stream)
-  const stopping = stopRequested().then(() => 'stop' as const)
-  let refused = 0
+  const refusals = new Refusals(json)
   const rows = readRows(input, { ...flags, nowUs: () => systemClock.nowUs() })
-  for (;;) {
-    const next = await Promise.race([rows.next(), stopping])
-    if (next === 'stop' || next.done === true) break
-    const result = next.value
-    const reason = 'reason' in result ? result.reason : await sensor.publish(result.reading)
-    if (reason === undefined) continue
-    refused += 1
-    if (refused <= LISTED_MAX) warn(`row ${result.row} refused: ${reason}`)
-    if (refused === LISTED_MAX + 1) warn('more rows refused; counted, not listed')
-    if (flags.strict === true) break
-  }
-  const undelivered = await publisher.close({ drainMs: Number(flags.timeout) * 1000 })
+  await publishRows(rows, sensor, refusals, flags.strict === true, stopping)
+  input.destroy()
+  const undelivered = await drain(publisher, { timeoutMs, stopping })
   const stored = publisher.counters.samplesStored
-  if (wantsJson(command)) printJson({ stream, published: sensor.published, stored, refused })
-  else note(`${sensor.published} published, ${stored} stored, ${refused} refused`)
-  if (undelivered > 0) {
-    const kept =
-      config.publisher.outbox.diskBytes === undefined ? 'lost' : 'kept in the disk outbox'
-    warn(
-      `${undelivered} samples were not acknowledged and are ${kept}: ${publisher.trouble() ?? 'timeout'}`,
-    )
-    process.exitCode = EXIT.undelivered
-  } else if (flags.strict === true && refused > 0) {
-    process.exitCode = EXIT.failed
+  const refused = refusals.count
+  const { published } = sensor
+  if (json) printJson({ stream, published, stored, refused, undelivered })
+  else note(`${published} published, ${stored} stored, ${refused} refused`)
+  if (undelivered > 0) tellUndelivered(undelivered, publisher, config, warn)
+  else if (flags.strict === true && refused > 0) process.exitCode = EXIT.failed
+}
+
+async function publishRows(
+  rows: AsyncGenerator<RowResult>,
+  sensor: SensorNode,
+  refusals: Refusals,
+  strict: boolean,
+  stopping: Promise<unknown>,
+): Promise<void> {
+  const stop = stopping.then(() => 'stop' as const)
+  for (;;) {
+    const next = await Promise.race([rows.next(), stop])
+    if (next === 'stop' || next.done === true) return
+    const { value } = next
+    const reason =
+      'reason' in value
+        ? value.reason
+        : // With the outbox full this may take as long as the stores are away.
+          await Promise.race([sensor.publish(value.reading), stop])
+    if (reason === 'stop') return
+    if (reason === undefined) continue
+    refusals.add(value.row, reason)
+    if (strict) return
   }
 }
 
 async function openInput(file: string | undefined): Promise<Readable> {
-  if (file === undefined || file === '-') return process.stdin
-  const found = await stat(file).catch(() => undefined)
-  if (found === undefined) throw new UsageError(`${file} does not exist`)
+  if (file === undefined || file === '-') {
+    if (process.stdin.isTTY) note('reading rows from the terminal: end with Ctrl-D')
+    return process.stdin
+  }
+  const found = await stat(file).catch((error: NodeJS.ErrnoException) => error)
+  if (found instanceof Error) {
+    throw new UsageError(
+      found.code === 'ENOENT' ? `${file} does not exist` : `${file} cannot be read: ${found.code}`,
+    )
+  }
   if (!found.isFile() && !found.isFIFO()) throw new UsageError(`${file} is not a file`)
   return createReadStream(file)
 }

@@ -1,4 +1,5 @@
 // `skein query latest|range|downsample`: rows on stdout, what the answer covers on stderr.
+import { once } from 'node:events'
 import { Option, type Command } from 'commander'
 import { openAsking } from '../../nodes/index.ts'
 import {
@@ -7,15 +8,17 @@ import {
   QUERY_KINDS,
   rowJson,
   type Answer,
+  type Asker,
   type BucketRow,
-  type Coverage,
+  type Query,
   type Row,
 } from '../../storage/index.ts'
-import { systemClock } from '../../mesh/index.ts'
+import { nearestName, systemClock } from '../../mesh/index.ts'
+import { streamName } from '../stream-name.ts'
 import { contextOf, findMesh, wantsJson } from '../context.ts'
 import { describeCoverage } from '../format/coverage.ts'
 import { rowTable } from '../format/rows.ts'
-import { note, printJson, printLine, warn } from '../output.ts'
+import { note, printJson, printLine, warner, wholeNumber } from '../output.ts'
 
 interface QueryFlags {
   readonly stream: string
@@ -37,7 +40,10 @@ const TABLE_ROWS_MAX = 1000
 const collect = (value: string, previous: string[] = []): string[] => [...previous, value]
 
 export function addQuery(program: Command): void {
-  const query = program.command('query').description('ask the storage peers')
+  const query = program
+    .command('query')
+    .description('ask the storage peers')
+    .addHelpText('after', AFTER_HELP)
   for (const kind of QUERY_KINDS) {
     const verb = query
       .command(kind)
@@ -57,6 +63,7 @@ export function addQuery(program: Command): void {
       verb.option('--agg <a,b>', `of ${AGGREGATES.join(', ')} (default: avg)`)
       verb.addOption(new Option('--by <what>', 'a row per').choices(['source', 'stream']))
     }
+    verb.addHelpText('after', EXAMPLES[kind])
     verb.action((flags: QueryFlags, command: Command) => run(kind, flags, command))
   }
 }
@@ -67,46 +74,80 @@ const DESCRIPTIONS = {
   downsample: 'aggregates over buckets of time',
 }
 
+const EXAMPLES = {
+  latest: `
+Example:
+  skein query latest --stream vehicle.motion --source VH001,VH002 --fields speed`,
+  range: `
+Example:
+  skein query range --stream vehicle.motion --from -5m --where "speed > 50" --order desc --limit 20`,
+  downsample: `
+Example:
+  skein query downsample --stream vehicle.motion --from -1h --every 1m --agg avg,max --fields speed`,
+}
+
+const AFTER_HELP = `
+Rows go to stdout, one JSON object a line with --json. What the answer covers, and whether it is
+complete, is said after them: on stderr, or as the last line of the JSON.`
+
 async function run(kind: string, flags: QueryFlags, command: Command): Promise<void> {
+  streamName(flags.stream)
   // Checked before anything is opened: a slip of the pen needs no mesh to be told.
   const query = parseQuery(queryOf(kind, flags), systemClock.nowUs())
   const { config } = findMesh(command, contextOf(command))
-  await using asking = await openAsking(config, { onWarning: warn })
+  const json = wantsJson(command)
   const abort = new AbortController()
-  const stop = (): void => abort.abort()
-  process.once('SIGINT', stop)
+  process.once('SIGINT', () => abort.abort())
+  await using asking = await openAsking(config, { onWarning: warner(json) })
   const answer = await asking.asker.ask(query, abort.signal)
-  if (wantsJson(command)) await printNdjson(answer)
-  else await printTable(answer)
-  process.removeListener('SIGINT', stop)
+  if (json) {
+    await printNdjson(answer)
+    return
+  }
+  const rows = await printTable(answer)
+  for (const line of describeCoverage(await answer.coverage, rows)) note(line)
+  if (rows === 0) await explainNothing(asking.asker, query, abort.signal)
+}
+
+/** A field that no sample has is a slip that looks like an empty answer. */
+async function explainNothing(
+  asker: Pick<Asker, 'streams'>,
+  { stream, fields = [], where }: Query,
+  signal: AbortSignal,
+): Promise<void> {
+  const streams = await asker.streams(signal).catch(() => [])
+  const known = streams.find((each) => each.stream === stream)?.fields.map(({ name }) => name)
+  if (known === undefined) return
+  const asked = [...fields, ...where.map(({ field }) => field)]
+  for (const field of asked.filter((name) => !known.includes(name))) {
+    const near = nearestName(field, known)
+    const meant = near === undefined ? `it has ${known.join(', ')}` : `did you mean ${near}?`
+    note(`  no sample of ${stream} has a field ${field}: ${meant}`)
+  }
 }
 
 /** One row per line, then the coverage: bounded memory however long the answer. */
 async function printNdjson({ rows, coverage }: Answer<Row | BucketRow>): Promise<void> {
   for await (const row of rows) {
-    if (!process.stdout.write(`${rowJson(row)}\n`)) {
-      await new Promise<void>((resolve) => process.stdout.once('drain', resolve))
-    }
+    if (!process.stdout.write(`${rowJson(row)}\n`)) await once(process.stdout, 'drain')
   }
   printJson({ coverage: await coverage })
 }
 
-async function printTable({ rows, coverage }: Answer<Row | BucketRow>): Promise<void> {
+/** Returns how many rows there were. */
+async function printTable({ rows }: Answer<Row | BucketRow>): Promise<number> {
   const shown: (Row | BucketRow)[] = []
   let count = 0
   for await (const row of rows) {
     count += 1
     if (shown.length < TABLE_ROWS_MAX) shown.push(row)
   }
-  for (const line of rowTable(shown)) printLine(line)
+  const { stdout } = process
+  for (const line of rowTable(shown, stdout.isTTY ? stdout.columns : undefined)) printLine(line)
   if (count > shown.length) {
     note(`… ${count - shown.length} more rows: use --limit, a shorter range, or --json`)
   }
-  tell(await coverage, count)
-}
-
-function tell(coverage: Coverage, rows: number): void {
-  for (const line of describeCoverage(coverage, rows)) note(line)
+  return count
 }
 
 function queryOf(kind: string, flags: QueryFlags): Record<string, unknown> {
@@ -115,7 +156,7 @@ function queryOf(kind: string, flags: QueryFlags): Record<string, unknown> {
     text?.split(',').map((part) => part.trim())
   const query: Record<string, unknown> = {
     ...{ kind, stream, sources: list(source), fields: list(fields), aggregates: list(agg) },
-    ...{ where: where?.map(condition), limit: limit === undefined ? undefined : Number(limit) },
+    ...{ where: where?.map(condition), limit: limit === undefined ? undefined : wholeNumber('--limit', limit) },
     ...rest,
     from: timeOf(rest.from),
     to: timeOf(rest.to),

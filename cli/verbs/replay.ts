@@ -13,8 +13,10 @@ import {
   type ReplayFrame,
 } from '../../sim/index.ts'
 import { contextOf, findMesh, wantsJson } from '../context.ts'
-import { EXIT } from '../exit-codes.ts'
-import { note, printJson, UsageError, warn } from '../output.ts'
+import { drain, tellUndelivered } from '../drain.ts'
+import { note, printJson, UsageError, warner, wholeNumber } from '../output.ts'
+import { Refusals } from '../refusals.ts'
+import { tellWhenWaiting } from '../waiting.ts'
 
 interface ReplayFlags {
   readonly map: string
@@ -24,24 +26,32 @@ interface ReplayFlags {
   readonly timeout: string
 }
 
-/** Refused rows listed one by one; all of them with --json. */
-const LISTED_MAX = 50
+const AFTER_HELP = `
+A mapping says which column is what: see sim/replay/mappings for those that come with Skein.
+
+Examples:
+  skein replay 2015-03-08.csv --map capmetro-2015
+  skein replay day.csv --map my-mapping.yaml --speed 10`
 
 export function addReplay(program: Command): void {
   program
     .command('replay <file>')
-    .description('publish a recorded CSV or JSON file')
+    .description('publish a recorded CSV or JSON file, each row once however often it is replayed')
     .requiredOption('--map <mapping>', 'a mapping file, or the name of one that comes with skein')
     .option('--speed <n>', 'times real time: 1, 10 … or max', 'max')
     .option('--again', 'store it once more, under new names')
-    .option('--strict', 'stop at the first refused row')
+    .option('--strict', 'stop at the first refused row, with exit code 1')
     .option('--timeout <seconds>', 'how long to wait for acknowledgements at the end', '60')
+    .addHelpText('after', AFTER_HELP)
     .action(replay)
 }
 
 async function replay(file: string, flags: ReplayFlags, command: Command): Promise<void> {
   const speed = speedOf(flags.speed)
+  const timeoutMs = wholeNumber('--timeout', flags.timeout, 0) * 1000
   const { config } = findMesh(command, contextOf(command))
+  const json = wantsJson(command)
+  const warn = warner(json)
   const mapping = await loadMapping(existsSync(flags.map) ? flags.map : mappingPath(flags.map))
   const { codec } = config.publisher
   const recording = await replayFile({
@@ -49,46 +59,36 @@ async function replay(file: string, flags: ReplayFlags, command: Command): Promi
     ...(flags.strict === true && { strict: true }),
     ...(flags.again === true && { salt: systemRandom.bytes(16) }),
   })
+  const stopping = stopRequested()
   await using session = await openSession(config, { onWarning: warn })
   const publisher = await openPublisher(session, config, {
     ...{ outboxName: 'replay', epoch: recording.epoch },
     schemas: { [recording.stream]: recording.schema },
   })
-  const json = wantsJson(command)
+  using _waiting = tellWhenWaiting(publisher, config, warn)
   const startMs = systemClock.monotonicMs()
-  const complete = await send(recording, publisher, speed, json)
+  const complete = await send(recording, publisher, speed, json, stopping)
   // Only a replay that reached its end may close its lanes: one that was cut short goes on next time.
-  const undelivered = await publisher.close({
-    drainMs: Number(flags.timeout) * 1000,
-    end: complete,
-  })
+  const undelivered = await drain(publisher, { timeoutMs, stopping, end: complete })
   const { rows, samples, refused, refusedBy, sources, firstUs, lastUs } = recording.counts
+  const stored = publisher.counters.samplesStored
   const seconds = (systemClock.monotonicMs() - startMs) / 1000
-  const result = {
-    ...{ file, stream: recording.stream, epoch: recording.epoch, complete, rows, samples },
-    ...{
-      stored: publisher.counters.samplesStored,
-      refused,
-      refusedBy,
-      sources,
-      firstUs,
-      lastUs,
-      seconds,
-    },
-  }
-  if (json) printJson(result)
-  else {
+  if (json) {
+    printJson({
+      ...{ file, stream: recording.stream, epoch: recording.epoch, complete, rows, samples },
+      ...{ stored, refused, refusedBy, sources, firstUs, lastUs, seconds },
+    })
+  } else {
     note(
-      `${rows} rows: ${samples} samples of ${sources} sources, ${result.stored} stored, ` +
-        `${refused} refused, in ${seconds.toFixed(1)} s`,
+      `${rows} rows: ${samples} samples of ${sources} sources as ${recording.stream}, ${stored} stored, ` +
+        `${refused} refused, in ${seconds.toFixed(1)} s${complete ? '' : ' (stopped before the end)'}`,
     )
     for (const [reason, count] of Object.entries(refusedBy)) note(`  refused ${count}: ${reason}`)
   }
   if (undelivered > 0) {
-    warn(
-      `${undelivered} samples were not acknowledged: ${publisher.trouble() ?? 'timeout'}. Replay the file again to send them`,
+    tellUndelivered(undelivered, publisher, config, (message) =>
+      warn(`${message}. Replay the file again to send them`),
     )
-    process.exitCode = EXIT.undelivered
   }
 }
 
@@ -98,35 +98,44 @@ async function send(
   publisher: Publisher,
   speed: number,
   json: boolean,
+  stopping: Promise<unknown>,
 ): Promise<boolean> {
-  let stopped = false
-  void stopRequested().then(() => (stopped = true))
+  const stop = new AbortController()
+  void stopping.then(() => stop.abort())
   const startMs = systemClock.monotonicMs()
-  let listed = 0
+  const refusals = new Refusals(json)
   for await (const item of recording) {
-    if (stopped) return false
+    if (stop.signal.aborted) return false
     if (item.kind === 'refusal') {
-      listed += 1
-      if (json) note(JSON.stringify({ refused: { row: item.row, reason: item.reason } }))
-      else if (listed <= LISTED_MAX) warn(`row ${item.row} refused: ${item.reason}`)
-      else if (listed === LISTED_MAX + 1) warn('more rows refused; see the counts, or use --json')
+      refusals.add(item.row, item.reason)
       continue
     }
     if (speed !== Infinity) {
       const dueMs = startMs + item.offsetUs / 1000 / speed
-      await delay(Math.max(0, dueMs - systemClock.monotonicMs()))
+      await pause(dueMs - systemClock.monotonicMs(), stop.signal)
     }
-    await publishFrame(publisher, recording.stream, item)
+    if (!(await publishFrame(publisher, recording.stream, item, stopping))) return false
   }
-  return !stopped
+  return !stop.signal.aborted
 }
 
+/** A recording may be silent for hours: a signal ends the pause. */
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  if (ms > 0) await delay(ms, undefined, { signal }).catch(() => undefined)
+}
+
+/** False when it was stopped while the outbox was full. */
 async function publishFrame(
   publisher: Publisher,
   stream: string,
   frame: ReplayFrame,
-): Promise<void> {
-  while (!publisher.publishFrame(stream, frame.source, frame.samples)) await publisher.room()
+  stopping: Promise<unknown>,
+): Promise<boolean> {
+  const stop = stopping.then(() => 'stop' as const)
+  while (!publisher.publishFrame(stream, frame.source, frame.samples)) {
+    if ((await Promise.race([publisher.room(), stop])) === 'stop') return false
+  }
+  return true
 }
 
 function speedOf(text: string): number {

@@ -3,49 +3,80 @@ import type { Command } from 'commander'
 import { openAsking } from '../../nodes/index.ts'
 import { fetchStoreStatus, type StoreStatus } from '../../storage/index.ts'
 import { contextOf, findMesh, wantsJson } from '../context.ts'
-import { table } from '../format/table.ts'
+import { paintFor } from '../format/paint.ts'
+import { table, type Column } from '../format/table.ts'
 import { bytes, count } from '../format/units.ts'
 import { EXIT } from '../exit-codes.ts'
-import { note, printJson, printLine, warn } from '../output.ts'
+import { note, printJson, printLine, warner } from '../output.ts'
+
+interface FoundStore {
+  readonly storeId: string
+  readonly http: string | undefined
+  /** Absent: it did not answer. */
+  readonly status: StoreStatus | undefined
+}
+
+const AFTER_HELP = `
+Exit code 1 when fewer stores than the write quorum acknowledge.`
 
 export function addStatus(program: Command): void {
   program
     .command('status')
     .description('whether the mesh acknowledges, and what each store holds')
+    .addHelpText('after', AFTER_HELP)
     .action(status)
 }
 
 async function status(_flags: unknown, command: Command): Promise<void> {
   const { config } = findMesh(command, contextOf(command))
-  await using asking = await openAsking(config, { onWarning: warn })
-  const stores = asking.session.membership.stores()
+  const json = wantsJson(command)
+  await using asking = await openAsking(config, { onWarning: warner(json) })
   const found = await Promise.all(
-    stores.map(async ({ storeId, http }) => ({ storeId, status: await statusOf(http) })),
+    asking.session.membership
+      .stores()
+      .map(async ({ storeId, http }) => ({ storeId, http, status: await statusOf(http) })),
   )
   const { replicas, writeQuorum, name } = config.mesh
-  const able = found.filter(({ status }) => status?.acknowledges === true).length
+  const able = found.filter((store) => store.status?.acknowledges === true).length
   const healthy = able >= writeQuorum
-  if (wantsJson(command)) {
+  if (json) {
     printJson({ mesh: { name, replicas, writeQuorum }, healthy, stores: found })
   } else {
-    const rows = found.map(({ storeId, status }) => ({
-      store: storeId,
-      state: status === undefined ? 'no answer' : (status.refusing ?? 'acknowledges'),
-      frames: status === undefined ? '' : count(status.frames),
-      samples: status === undefined ? '' : count(status.samples),
-      disk: status === undefined ? '' : bytes(status.diskBytes),
-      memory: status === undefined ? '' : bytes(status.rssBytes),
-    }))
-    for (const line of table(rows, ['store', 'state', 'frames', 'samples', 'disk', 'memory'])) {
-      printLine(line)
-    }
-    note(
-      healthy
-        ? `mesh ${name} acknowledges: ${able} of ${found.length} stores can, ${writeQuorum} must`
-        : `mesh ${name} does not acknowledge: ${able} of ${found.length} stores can, ${writeQuorum} must`,
-    )
+    for (const line of storeTable(found)) printLine(line)
+    const verdict = healthy ? 'acknowledges' : 'does not acknowledge'
+    note(`mesh ${name} ${verdict}: ${able} of ${found.length} stores can, ${writeQuorum} must`)
   }
   if (!healthy) process.exitCode = EXIT.failed
+}
+
+function storeTable(found: readonly FoundStore[]): string[] {
+  const paint = paintFor(process.stdout, process.env)
+  const number = (title: string, text: (status: StoreStatus) => string): Column<FoundStore> => ({
+    ...{ title, align: 'right' },
+    value: ({ status }) => (status === undefined ? '' : text(status)),
+  })
+  const columns: readonly Column<FoundStore>[] = [
+    { title: 'store', value: ({ storeId }) => storeId },
+    number('frames', ({ frames }) => count(frames)),
+    number('samples', ({ samples }) => count(samples)),
+    number('missing', ({ missingFrames }) => count(missingFrames)),
+    number('disk', ({ diskBytes }) => bytes(diskBytes)),
+    number('memory', ({ rssBytes }) => bytes(rssBytes)),
+    { title: 'http', value: ({ http }) => http ?? '' },
+    {
+      title: 'state',
+      value: (store) => {
+        const state = stateOf(store)
+        return paint(state === 'acknowledges' ? 'green' : 'red', state)
+      },
+    },
+  ]
+  return table(found, columns, { paint })
+}
+
+function stateOf({ status }: FoundStore): string {
+  if (status === undefined) return 'no answer'
+  return status.acknowledges ? 'acknowledges' : (status.refusing ?? 'does not acknowledge')
 }
 
 async function statusOf(http: string | undefined): Promise<StoreStatus | undefined> {

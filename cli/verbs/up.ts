@@ -1,27 +1,16 @@
 // `skein up`: a whole mesh on this machine, watched. On a terminal a table that redraws; otherwise a
 // line now and then; with --json one line at the end.
-import { rmSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Command } from 'commander'
-import { stopRequested, type Override } from '../../nodes/index.ts'
+import { STOP_MS, stopRequested, type Config, type Override } from '../../nodes/index.ts'
 import { parseDuration } from '../../storage/index.ts'
-import {
-  contextOf,
-  readMeshFile,
-  removeMeshFile,
-  wantsJson,
-  writeMeshFile,
-  type GlobalFlags,
-} from '../context.ts'
+import { contextOf, wantsJson, type GlobalFlags } from '../context.ts'
 import { EXIT } from '../exit-codes.ts'
-import { LiveRegion } from '../format/live-region.ts'
-import { paintFor } from '../format/paint.ts'
-import { bytes, durationUs, rate } from '../format/units.ts'
-import { upView, type UpState } from '../format/up-view.ts'
-import { note, printJson, printLine, UsageError } from '../output.ts'
-import { quantiles } from '../up/histogram.ts'
+import { printJson, printLine, UsageError, warner } from '../output.ts'
+import { DataDirectory } from '../up/data-directory.ts'
 import { LocalMesh } from '../up/local-mesh.ts'
-import { summarise, type Summary } from '../up/summary.ts'
+import { summarise, summaryLines, type Summary } from '../up/summary.ts'
+import { watch } from '../up/watch.ts'
 
 interface UpFlags {
   readonly vehicles?: string
@@ -31,8 +20,21 @@ interface UpFlags {
   readonly fresh?: boolean
 }
 
-const REDRAW_MS = 500
-const LINE_EVERY_MS = 5_000
+const AFTER_HELP = `
+Examples:
+  skein up --vehicles 200 --rate 10              a busier fleet
+  skein up --duration 20s --json --fresh         one line of JSON at the end, from an empty store
+  skein up --data /tmp/b --seed tcp://127.0.0.1:7711    a second mesh beside the first
+  skein up --storage 1 --set mesh.replicas=1 --set mesh.writeQuorum=1
+
+What was stored is still there at the next start. Ctrl-C drains, flushes and ends within 10 s; a
+second one ends at once.`
+
+/** After a signal the whole of stopping takes at most STOP_MS: of that, the fleet's drain and the count. */
+const HURRIED = { fleetMs: STOP_MS - 5_000, summaryMs: 1_000, aggregatorMs: 500 }
+/** A run that ended as planned waits for its last acknowledgements. */
+const PLANNED = { fleetMs: 30_000, summaryMs: 60_000, aggregatorMs: 5_000 }
+const TIMEOUT_MS_MAX = 2 ** 31 - 1
 
 export function addUp(program: Command): void {
   program
@@ -41,159 +43,82 @@ export function addUp(program: Command): void {
     .option('--vehicles <n>', 'vehicles of the fleet (default: 4; 0 for none)')
     .option('--rate <n>', 'samples a second of each vehicle (default: 1)')
     .option('--storage <n>', 'storage peers (default: 3)')
-    .option('--duration <time>', 'end after 20s, 5m …')
-    .option('--fresh', 'remove what earlier runs stored first')
+    .option('--duration <time>', 'end after 20s, 5m … (default: at Ctrl-C)')
+    .option('--fresh', 'first remove what earlier runs stored in the data directory')
+    .addHelpText('after', AFTER_HELP)
     .action(up)
 }
 
 async function up(flags: UpFlags, command: Command): Promise<void> {
   const durationMs = durationOf(flags.duration)
   const { config } = contextOf(command, overridesOf(flags))
+  checkStores(config)
   const json = wantsJson(command)
-  const running = readMeshFile(config.dataPath)
-  if (running !== undefined) {
-    throw new UsageError(
-      `a mesh is already running on ${config.dataPath} (process ${running.pid}): stop it, or give this one another --data and --seed`,
-    )
-  }
-  if (config.up.storage < config.mesh.replicas) {
-    throw new UsageError(
-      `${config.up.storage} storage peers cannot keep ${config.mesh.replicas} replicas: raise --storage or lower mesh.replicas and mesh.writeQuorum`,
-    )
-  }
-  if (flags.fresh === true) rmSync(config.dataPath, { recursive: true, force: true })
   const stopping = stopRequested()
-  const mesh = new LocalMesh({ config, flags: childFlags(flags, command) })
+  await using data = await DataDirectory.claim(config.dataPath)
+  if (flags.fresh === true) await data.empty()
+  const mesh: LocalMesh = new LocalMesh({
+    ...{ config, flags: childFlags(flags, command) },
+    onLog: (line) => view.log(line),
+  })
+  const view = watch(mesh, config, json, warner(json))
+  // A second signal ends this process at once: its nodes with it.
+  process.once('exit', () => mesh.kill())
+  let limits = HURRIED
+  let stopByMs = Infinity
+  void stopping.then(() => (stopByMs = performance.now() + STOP_MS))
   try {
-    await mesh.start()
-    writeMeshFile(config.dataPath, mesh.seeds)
-    const view = json ? undefined : watch(mesh, config.mesh.name, config.transport.name)
-    const ended = new AbortController()
-    await Promise.race([
-      stopping,
-      delay(durationMs, undefined, { signal: ended.signal, ref: true }),
-    ])
-    ended.abort()
-    const delivered = await mesh.stopFleet()
-    const summary = await summarise(mesh, config)
-    view?.end()
-    if (json) printJson(summary)
-    else tell(summary)
-    if (!delivered) process.exitCode = EXIT.undelivered
-    else if (summary.samples.stored !== summary.samples.published) process.exitCode = EXIT.failed
+    const started = mesh.start((seeds) => data.announce(seeds)).then(() => 'started' as const)
+    // What is still starting when it is stopped fails, and nobody wants to know.
+    started.catch(() => undefined)
+    if ((await Promise.race([started, stopping])) === 'started') {
+      view.started()
+      if ((await ended(stopping, durationMs)) === 'done') limits = PLANNED
+      await mesh.stopFleet(limits.fleetMs)
+      const summary = await summarise(mesh, config, limits.summaryMs)
+      view.end()
+      if (json) printJson(summary)
+      else for (const line of summaryLines(summary)) printLine(line)
+      process.exitCode = exitCodeOf(mesh, config, summary, json)
+    }
   } finally {
-    removeMeshFile(config.dataPath)
-    await mesh.stop()
+    view.end()
+    await mesh.stop({ ...limits, stopByMs: Math.min(stopByMs, performance.now() + STOP_MS) })
   }
 }
 
-interface View {
-  end(): void
+async function ended(stopping: Promise<unknown>, durationMs: number): Promise<'done' | 'signal'> {
+  const timer = new AbortController()
+  const duration = delay(durationMs, 'done' as const, { signal: timer.signal })
+  // Aborted below: nobody waits for it any more.
+  duration.catch(() => undefined)
+  const why = await Promise.race([stopping.then(() => 'signal' as const), duration])
+  timer.abort()
+  return why
 }
 
-/** Shows the mesh until told to end. */
-function watch(mesh: LocalMesh, name: string, transport: string): View {
-  const { stdout } = process
-  const paint = paintFor(stdout, process.env)
-  const region = new LiveRegion()
-  const rates = new Rates(mesh)
-  let lastLineMs = 0
-  const show = (): void => {
-    const state = stateOf(mesh, name, transport, rates.next())
-    if (stdout.isTTY) {
-      const size = { columns: stdout.columns, rows: stdout.rows }
-      stdout.write(region.draw(upView(state, size, paint), size))
-    } else if (state.uptimeMs - lastLineMs >= LINE_EVERY_MS) {
-      lastLineMs = state.uptimeMs
-      printLine(progressLine(state))
-    }
+/** And says why it is not 0. */
+function exitCodeOf(mesh: LocalMesh, config: Config, { samples }: Summary, json: boolean): number {
+  const { pending } = mesh.fleet
+  const isKept = config.publisher.outbox.diskBytes !== undefined
+  if (pending > 0) {
+    const fate = isKept ? 'the disk outbox keeps them for the next start' : 'they are lost'
+    const why = mesh.trouble === undefined ? '' : `: ${mesh.trouble}`
+    warner(json)(`${pending} samples were not acknowledged, ${fate}${why}`)
+    return isKept ? EXIT.ok : EXIT.undelivered
   }
-  if (!stdout.isTTY)
-    note(`mesh ${name} is up; another terminal can: npx skein query latest -s vehicle.motion`)
-  const timer = setInterval(show, REDRAW_MS)
-  show()
-  return {
-    end: () => {
-      clearInterval(timer)
-      show()
-      if (stdout.isTTY) stdout.write(region.end())
-    },
-  }
+  const { published, stored, duplicates } = samples
+  if (stored === null || (stored === published && duplicates === 0)) return EXIT.ok
+  warner(json)(`${published} samples published but ${stored} stored, ${duplicates} of them twice`)
+  return EXIT.failed
 }
 
-function stateOf(mesh: LocalMesh, name: string, transport: string, flow: Flow): UpState {
-  const live = quantiles(mesh.liveUs)
-  const { storedUs, fleet, trouble } = mesh
-  const refusing = [...mesh.stores].flatMap(([store, { refusing: why }]) =>
-    why === undefined ? [] : [`${store}: ${why}`],
-  )
-  return {
-    ...{ mesh: name, transport, nodes: mesh.nodes() },
-    uptimeMs: (Date.now() * 1000 - mesh.startedUs) / 1000,
-    urls: mesh
-      .storeChildren()
-      .flatMap(({ http }) => http ?? [])
-      .slice(0, 1),
-    ...flow,
-    ...(storedUs.max > 0 && { storedP50Us: storedUs.p50, storedP99Us: storedUs.p99 }),
-    ...(live.max > 0 && { liveP50Us: live.p50, liveP99Us: live.p99 }),
-    pendingSamples: fleet?.pending ?? 0,
-    droppedSamples: (fleet?.refused ?? 0) + (fleet?.dropped ?? 0),
-    messages: [
-      ...(trouble === undefined ? [] : [`not acknowledging: ${trouble}`]),
-      ...refusing,
-      ...mesh.messages,
-    ],
-  }
-}
-
-function progressLine({ publishedPerSecond, storedPerSecond, ...state }: UpState): string {
-  const parts = [`${rate(publishedPerSecond)} published`, `${rate(storedPerSecond)} stored`]
-  if (state.storedP50Us !== undefined) parts.push(`stored p50 ${durationUs(state.storedP50Us)}`)
-  if (state.liveP50Us !== undefined) parts.push(`live p50 ${durationUs(state.liveP50Us)}`)
-  if (state.messages[0] !== undefined) parts.push(state.messages[0])
-  return parts.join('   ')
-}
-
-type Flow = Pick<UpState, 'publishedPerSecond' | 'storedPerSecond'>
-
-/** Rates from counts, over the time since they were last asked for. */
-class Rates {
-  private readonly mesh: LocalMesh
-  private atMs = performance.now()
-  private published = 0
-  private stored = 0
-  private flow: Flow = { publishedPerSecond: 0, storedPerSecond: 0 }
-
-  constructor(mesh: LocalMesh) {
-    this.mesh = mesh
-  }
-
-  next(): Flow {
-    const { published = 0, stored = 0 } = this.mesh.fleet ?? {}
-    const seconds = (performance.now() - this.atMs) / 1000
-    if (seconds < 0.9) return this.flow
-    this.flow = {
-      publishedPerSecond: (published - this.published) / seconds,
-      storedPerSecond: (stored - this.stored) / seconds,
-    }
-    this.atMs = performance.now()
-    this.published = published
-    this.stored = stored
-    return this.flow
-  }
-}
-
-function tell({ samples, latencyUs, bytes: size, complete, peers }: Summary): void {
-  printLine(
-    `${samples.published} samples published, ${samples.stored} stored on ${peers.length} peers ` +
-      `(${samples.duplicates} duplicates, ${samples.gaps} gaps${complete ? ', complete' : ', NOT complete'})`,
-  )
-  const { live, stored } = latencyUs
-  printLine(
-    `live p50 ${durationUs(live.p50)} p99 ${durationUs(live.p99)}   ` +
-      `stored p50 ${durationUs(stored.p50)} p99 ${durationUs(stored.p99)}   ` +
-      `${bytes(size.stored)} on disk`,
+function checkStores({ up: { storage }, mesh: { replicas } }: Config): void {
+  if (storage >= replicas) return
+  const fits = Math.max(1, storage)
+  throw new UsageError(
+    `--storage ${storage} cannot keep ${replicas} replicas: raise it, or found another mesh with ` +
+      `--set mesh.replicas=${fits} --set mesh.writeQuorum=${fits} --fresh`,
   )
 }
 
@@ -216,11 +141,11 @@ function childFlags(flags: UpFlags, command: Command): string[] {
   ]
 }
 
-function durationOf(text: string | undefined): number | undefined {
-  if (text === undefined) return 2 ** 31 - 1
+function durationOf(text: string | undefined): number {
+  if (text === undefined) return TIMEOUT_MS_MAX
   const us = parseDuration(text)
   if (us === undefined || us <= 0) {
     throw new UsageError(`--duration ${text} is no duration; expected one such as 20s or 5m`)
   }
-  return us / 1000
+  return Math.min(us / 1000, TIMEOUT_MS_MAX)
 }

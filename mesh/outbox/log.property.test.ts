@@ -1,12 +1,14 @@
 // The log against a model, in random operations cut short by crashes: of the process (all writes are
 // there), of the process within a write (the last segment ends at any byte), and of the power (each
 // file ends where its last fdatasync found it). fdatasync itself is replaced by a note of the size.
+// Each life seals in lanes of its own, and in those that earlier lives left without an end.
 import type * as Fs from 'node:fs'
 import { readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import * as fc from 'fast-check'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import type { Epoch } from '../names.ts'
 import type { Sample } from '../sample.ts'
 import { type FramePosition, OutboxLog, type Recovered } from './log.ts'
 import {
@@ -52,7 +54,19 @@ afterAll(() => rmSync(root, { recursive: true }))
 interface ModelFrame {
   readonly bytes: Buffer
   readonly ordinals: readonly number[]
+  readonly lane: string
 }
+
+interface ModelLane {
+  readonly source: string
+  readonly epoch: Epoch
+  readonly last: number
+  readonly ended: boolean
+  readonly uncertain: boolean
+}
+
+const nameOf = ({ source, epoch }: { source: string; epoch: string }): string =>
+  `${source} ${epoch}`
 
 /** What must be in the log, and what may be back after a crash although it is done or dropped. */
 class Model {
@@ -60,6 +74,10 @@ class Model {
   frames = new Map<number, ModelFrame>()
   maybeSamples = new Map<number, Sample>()
   maybeFrames = new Map<number, ModelFrame>()
+  /** Lanes in which something may be left to do. */
+  lanes = new Map<string, ModelLane>()
+  /** The greatest sequence ever sealed, whatever a power cut took away again. */
+  readonly greatest = new Map<string, number>()
 
   settle(): void {
     this.maybeSamples.clear()
@@ -67,7 +85,13 @@ class Model {
   }
 
   /** Checks what a life found, and takes it as the new truth. */
-  expect(found: Recovered): void {
+  expect(found: Recovered, afterPowerCut: boolean): void {
+    if (afterPowerCut) this.expectNoWrongEnd(found)
+    else this.expectLanes(found)
+    this.lanes.clear()
+    for (const { source, epoch, lastSequence: last, ended, uncertain } of found.lanes) {
+      this.lanes.set(nameOf({ source, epoch }), { source, epoch, last, ended, uncertain })
+    }
     const ordinals = found.samples.map(({ ordinal }) => ordinal)
     const positions = found.frames.map(({ position }) => position)
     expect(ordinals).toEqual([...new Set(ordinals)].sort((a, b) => a - b))
@@ -86,11 +110,35 @@ class Model {
     }
     this.settle()
   }
+
+  /** Exactly what was sealed; what has its end, or no end, only as long as a frame of it is live. */
+  private expectLanes({ lanes }: Recovered): void {
+    const found = new Map(lanes.map((lane) => [nameOf(lane), lane]))
+    expect(found.size).toBe(lanes.length)
+    const live = new Set([...this.frames.values()].map(({ lane }) => lane))
+    for (const [name, { last, ended, uncertain }] of this.lanes) {
+      const lane = found.get(name)
+      if (live.has(name) || !(ended || uncertain)) expect(lane).toBeDefined()
+      if (lane === undefined) continue
+      expect(lane).toMatchObject({ lastSequence: last, ended, uncertain, stream: 'vehicle.motion' })
+      found.delete(name)
+    }
+    expect([...found.keys()]).toEqual([])
+  }
+
+  /** The last seals may be lost although they were sent: then nothing may be numbered after them. */
+  private expectNoWrongEnd({ lanes }: Recovered): void {
+    for (const lane of lanes) {
+      if (lane.ended) expect(lane.lastSequence).toBe(this.greatest.get(nameOf(lane)))
+      else expect(lane.uncertain).toBe(true)
+    }
+  }
 }
 
 type Step =
   | { do: 'samples'; count: number }
   | { do: 'seal'; pick: number; padding: number }
+  | { do: 'end'; pick: number }
   | { do: 'drop'; pick: number }
   | { do: 'done'; pick: number; count: number }
   | { do: 'sync' }
@@ -112,6 +160,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 6,
     arbitrary: fc.record({ do: fc.constant('seal' as const), pick: nat, padding: fc.nat(500) }),
   },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('end' as const), pick: nat }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('drop' as const), pick: nat }) },
   {
     weight: 5,
@@ -142,6 +191,8 @@ class Run {
   private readonly name: string
   private directory: string
   private life = 0
+  private lives = 0
+  private boot = 0
   private sequence = 0
   private log!: OutboxLog
   /** Writes since the last sync: where each ended, and how to take it out of the model again. */
@@ -154,15 +205,16 @@ class Run {
     this.directory = join(root, `${name}-0`)
   }
 
-  async start(): Promise<void> {
-    this.log = await OutboxLog.open({
-      directory: this.directory,
-      meshId: MESH,
-      clock: frozenClock,
-      segmentBytes: this.segmentBytes,
-    })
-    this.model.expect(this.log.recovered)
+  async start(afterPowerCut = false): Promise<void> {
+    this.lives += 1
+    this.log = await this.open(this.directory)
+    this.model.expect(this.log.recovered, afterPowerCut)
     this.noteSynced()
+  }
+
+  private open(directory: string): Promise<OutboxLog> {
+    const options = { directory, meshId: MESH, clock: frozenClock, bootId: `boot ${this.boot}` }
+    return OutboxLog.open({ ...options, segmentBytes: this.segmentBytes })
   }
 
   async finish(): Promise<void> {
@@ -175,6 +227,7 @@ class Run {
   async step(step: Step): Promise<void> {
     if (step.do === 'samples') this.appendSamples(step.count)
     else if (step.do === 'seal') this.seal(step.pick, step.padding)
+    else if (step.do === 'end') this.end(step.pick)
     else if (step.do === 'drop') this.drop(step.pick)
     else if (step.do === 'done') this.done(step.pick, step.count)
     else if (step.do === 'sync') await this.sync()
@@ -205,16 +258,57 @@ class Run {
     const ordinals = [...samples.keys()].filter(() => random() < 0.5)
     const taken = ordinals.map((ordinal) => [ordinal, samples.get(ordinal)!] as const)
     this.sequence += 1
-    const bytes = frameOf(this.sequence, ordinals, padding)
+    const lane = this.lane(pick)
+    const bytes = frameOf(lane.last + 1, ordinals, padding, identity(lane))
     const position = this.log.appendSeal(bytes, random() < 0.5 ? ordinals : ordinals.reverse())
     expect(frames.has(position)).toBe(false)
-    frames.set(position, { bytes, ordinals })
+    frames.set(position, { bytes, ordinals, lane: nameOf(lane) })
     for (const ordinal of ordinals) samples.delete(ordinal)
+    const undoLane = this.sealed({ ...lane, last: lane.last + 1 })
     this.noteWrite(() => {
       frames.delete(position)
       this.model.maybeFrames.delete(position)
       for (const [ordinal, sample] of taken) samples.set(ordinal, sample)
+      undoLane()
     })
+  }
+
+  private end(pick: number): void {
+    const { frames, maybeFrames } = this.model
+    const lane = this.lane(pick)
+    const bytes = frameOf(lane.last + 1, [], 0, { ...identity(lane), kind: 'end', codec: 'none' })
+    const position = this.log.appendSeal(bytes, [])
+    frames.set(position, { bytes, ordinals: [], lane: nameOf(lane) })
+    const undoLane = this.sealed({ ...lane, last: lane.last + 1, ended: true })
+    this.noteWrite(() => {
+      frames.delete(position)
+      maybeFrames.delete(position)
+      undoLane()
+    })
+  }
+
+  /** One of two of this life, or any earlier one in which something may still be sealed. */
+  private lane(pick: number): ModelLane {
+    const epoch = String(this.lives).padStart(16, '0') as Epoch
+    const own = { source: `VH${pick % 2}`, epoch, last: 0, ended: false, uncertain: false }
+    const open = [...this.model.lanes.values()].filter((lane) => !lane.ended && !lane.uncertain)
+    const ended = this.model.lanes.get(nameOf(own))?.ended === true
+    if (!open.some((lane) => nameOf(lane) === nameOf(own)) && !ended) open.push(own)
+    // Another source of this life when all else has its end.
+    return open[pick % open.length] ?? { ...own, source: `VH${this.sequence + 2}` }
+  }
+
+  /** Notes a seal in the model, and returns how to take it out again. */
+  private sealed(lane: ModelLane): () => void {
+    const { lanes, greatest } = this.model
+    const name = nameOf(lane)
+    const before = lanes.get(name)
+    lanes.set(name, lane)
+    greatest.set(name, lane.last)
+    return () => {
+      if (before === undefined) lanes.delete(name)
+      else lanes.set(name, before)
+    }
   }
 
   private drop(pick: number): void {
@@ -250,6 +344,8 @@ class Run {
   private async close(): Promise<void> {
     await this.log.close()
     this.model.settle()
+    // Whatever happens to the system then.
+    this.boot += 1
     await this.start()
   }
 
@@ -270,8 +366,7 @@ class Run {
   private async crashInRecovery(recovering: number): Promise<void> {
     const probe = `${this.directory}-probe`
     copySegments(this.directory, probe)
-    const options = { directory: probe, meshId: MESH, clock: frozenClock }
-    const log = await OutboxLog.open({ ...options, segmentBytes: this.segmentBytes })
+    const log = await this.open(probe)
     const newest = segmentNames(probe).at(-1)!
     const bytes = readFileSync(join(probe, newest))
     await log.close()
@@ -307,7 +402,8 @@ class Run {
     // All that was written since the last sync is undone, or not: later files may be synced.
     for (const { undo } of this.tail.reverse()) undo()
     await this.abandon(from)
-    await this.start()
+    this.boot += 1
+    await this.start(true)
   }
 
   private nextDirectory(): string {
@@ -353,7 +449,11 @@ class Run {
   }
 }
 
-test('whatever the operations and crashes: no accepted sample is lost or doubled', async () => {
+function identity({ source, epoch }: ModelLane): { source: string; epoch: Epoch } {
+  return { source, epoch }
+}
+
+test('whatever the operations and crashes: no accepted sample is lost or doubled, and the last sequence of each lane is known', async () => {
   let runs = 0
   await fc.assert(
     fc.asyncProperty(

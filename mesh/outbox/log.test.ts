@@ -1,6 +1,8 @@
 import { mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import type { Epoch } from '../names.ts'
+import { compileSchema, inferSchema } from '../schema.ts'
 import { type FramePosition, OutboxLog, type OutboxLogOptions } from './log.ts'
 import {
   copySegments,
@@ -61,7 +63,8 @@ function newestPath(at: string): string {
 
 test('a new log is empty and gives ordinals and positions from 1', async () => {
   const log = await open()
-  expect(log.recovered).toEqual({ frames: [], samples: [], tornBytes: 0, damagedRecords: 0 })
+  const nothing = { frames: [], samples: [], lanes: [], tornBytes: 0, damagedRecords: 0 }
+  expect(log.recovered).toEqual(nothing)
   expect(append(log, 10, 11)).toEqual([1, 2])
   expect(log.appendSamples([])).toBe(3)
   const input = { stream: 'vehicle.motion', source: 'VH001', sample: reading(1) }
@@ -205,9 +208,20 @@ test('a tail of zeros, as a power cut may leave it, is torn', async () => {
   append(log, 1)
   copySegments(directory, crashed)
   writeFileSync(newestPath(crashed), Buffer.alloc(500), { flag: 'a' })
-  const next = await open({ directory: crashed })
+  const next = await open({ directory: crashed, bootId: 'another' })
   expect(sampleNumbers(next)).toEqual([1])
   expect(next.recovered).toMatchObject({ tornBytes: 500, damagedRecords: 0 })
+})
+
+test('a tail of zeros on a system that still runs is damage: no dying process leaves it', async () => {
+  const log = await open()
+  log.appendSeal(frameOf(1, [1]), [])
+  copySegments(directory, crashed)
+  writeFileSync(newestPath(crashed), Buffer.alloc(500), { flag: 'a' })
+  const next = await open({ directory: crashed })
+  expect(framePositions(next)).toEqual([1])
+  expect(next.recovered).toMatchObject({ tornBytes: 0, damagedRecords: 1 })
+  expect(next.recovered.lanes).toMatchObject([{ lastSequence: 1, uncertain: true }])
 })
 
 test('a bad record with valid ones after it is skipped and counted', async () => {
@@ -361,4 +375,157 @@ test('recovered lists can be let go', async () => {
 
 test('segmentBytes out of range is a wrong argument', async () => {
   await expect(open({ segmentBytes: 0 })).rejects.toThrow(RangeError)
+})
+
+/** Source, last sequence, and what else is to be said of it. */
+function lanes(log: OutboxLog): string[] {
+  return log.recovered.lanes.map(
+    ({ source, lastSequence, ended, uncertain }) =>
+      `${source} ${lastSequence}${ended ? ' ended' : ''}${uncertain ? ' uncertain' : ''}`,
+  )
+}
+
+const endFrame = (sequence: number, source: string): Buffer =>
+  frameOf(sequence, [], 0, { kind: 'end', codec: 'none', source })
+
+test('a lane is known by its last sequence when its frames and segments are gone', async () => {
+  const log = await open({ segmentBytes: 1000 })
+  for (let i = 1; i <= 9; i++) {
+    log.done(log.appendSeal(frameOf(i, [], 700, { source: i % 2 === 0 ? 'even' : 'odd' }), []))
+  }
+  await log.sync()
+  expect(segmentNames(directory)).toHaveLength(1)
+  const next = await openCrashed()
+  expect(lanes(next)).toEqual(['odd 9', 'even 8'])
+  expect(next.recovered.lanes[0]).toMatchObject({ stream: 'vehicle.motion', epoch: EPOCH })
+  await next.close()
+  // And by the life after that, which has sealed nothing in it.
+  expect(lanes(await open({ directory: crashed }))).toEqual(['odd 9', 'even 8'])
+})
+
+test('what a later life seals in an old lane counts', async () => {
+  await (await open()).close()
+  const first = await open()
+  const positions = [1, 2].map((i) => first.appendSeal(frameOf(i, []), []))
+  const second = await openCrashed()
+  positions.push(second.appendSeal(frameOf(3, [], 0, { kind: 'skip' }), []))
+  second.appendSeal(frameOf(1, [], 0, { epoch: '0190000000005678' as Epoch }), [])
+  await second.close()
+  const third = await open({ directory: crashed })
+  expect(lanes(third)).toEqual(['VH001 3', 'VH001 1'])
+  positions.push(third.appendSeal(endFrame(4, 'VH001'), []))
+  await third.close()
+  const fourth = await open({ directory: crashed })
+  expect(lanes(fourth)).toEqual(['VH001 4 ended', 'VH001 1'])
+  for (const position of positions) fourth.done(position)
+  await fourth.close()
+  expect(lanes(await open({ directory: crashed }))).toEqual(['VH001 1'])
+})
+
+test('a lane with its end is known as long as one of its frames is live', async () => {
+  const log = await open()
+  const first = log.appendSeal(frameOf(1, []), [])
+  log.done(log.appendSeal(endFrame(2, 'VH001'), []))
+  await log.sync()
+  const next = await openCrashed()
+  expect(lanes(next)).toEqual(['VH001 2 ended'])
+  log.done(first)
+  await log.sync()
+  await next.close()
+  expect(lanes(await openCrashed())).toEqual([])
+})
+
+test('after a reboot lanes are uncertain, unless they have their end or the log was closed', async () => {
+  const log = await open({ bootId: 'a' })
+  log.appendSeal(frameOf(1, [], 0, { source: 'open' }), [])
+  log.done(log.appendSeal(frameOf(1, [], 0, { source: 'gone' }), []))
+  log.appendSeal(endFrame(1, 'ended'), [])
+  await log.sync()
+  const same = await openCrashed({ bootId: 'a' })
+  expect(lanes(same)).toEqual(['open 1', 'gone 1', 'ended 1 ended'])
+  await same.close()
+  const closed = await open({ directory: crashed, bootId: 'b' })
+  expect(lanes(closed)).toEqual(['open 1', 'gone 1', 'ended 1 ended'])
+  // The mark of the clean close is gone as soon as the log is open again.
+  const cut = join(root, 'cut')
+  copySegments(crashed, cut)
+  expect(lanes(await open({ directory: cut, bootId: 'c' }))).toEqual([
+    'open 1 uncertain',
+    'ended 1 ended',
+  ])
+})
+
+test('a system that cannot be told from another is taken for another', async () => {
+  const log = await open({ bootId: '' })
+  log.appendSeal(frameOf(1, []), [])
+  expect(lanes(await openCrashed({ bootId: '' }))).toEqual(['VH001 1 uncertain'])
+})
+
+test('uncertain lanes stay so, and are forgotten with their last frame', async () => {
+  const log = await open({ bootId: 'a' })
+  const position = log.appendSeal(frameOf(1, []), [])
+  const next = await openCrashed({ bootId: 'b' })
+  expect(lanes(next)).toEqual(['VH001 1 uncertain'])
+  await next.close()
+  const last = await open({ directory: crashed, bootId: 'b' })
+  expect(lanes(last)).toEqual(['VH001 1 uncertain'])
+  last.done(position)
+  await last.close()
+  expect(lanes(await open({ directory: crashed, bootId: 'b' }))).toEqual([])
+})
+
+test('10,000 lanes cost some 40 bytes each in a checkpoint', async () => {
+  const log = await open({ segmentBytes: 1 << 20 })
+  for (let i = 0; i < 10_000; i++) {
+    const source = `vehicle-${String(i).padStart(5, '0')}`
+    log.done(log.appendSeal(frameOf(1000 + i, [], 0, { source }), []))
+  }
+  await log.sync()
+  await log.sync()
+  expect(log.diskBytes).toBeLessThan(10_000 * 45 + (1 << 20) / 4)
+  const next = await openCrashed()
+  expect(next.recovered.lanes).toHaveLength(10_000)
+  expect(next.recovered.lanes[777]).toMatchObject({ source: 'vehicle-00777', lastSequence: 1777 })
+})
+
+test('schemas are there for the lives to come while a frame names them', async () => {
+  const schema = compileSchema({ type: 'object', properties: { speed: { type: 'number' } } })
+  const unused = inferSchema([reading(1)])
+  const log = await open()
+  log.appendSchema(schema)
+  log.appendSchema(schema)
+  log.appendSchema(unused)
+  const position = log.appendSeal(frameOf(1, [], 0, { schemaId: schema.id }), [])
+  const next = await openCrashed()
+  expect(next.schema(schema.id)?.json).toEqual(schema.json)
+  expect(next.schema(unused.id)).toBeUndefined()
+  next.done(position)
+  await next.close()
+  const last = await open({ directory: crashed })
+  expect(last.schema(schema.id)).toBeUndefined()
+  last.appendSchema(schema)
+  expect(last.schema(schema.id)?.id).toBe(schema.id)
+})
+
+test('a damaged schema is unknown, and written again when it is appended', async () => {
+  const schema = inferSchema([reading(1)])
+  const log = await open()
+  log.appendSchema(schema)
+  log.appendSeal(frameOf(1, [], 0, { schemaId: schema.id }), [])
+  const path = join(directory, 'schemas', schema.id)
+  const bytes = readFileSync(path)
+  bytes[bytes.length - 5]! ^= 1
+  writeFileSync(path, bytes)
+  const next = await openCrashed()
+  expect(next.schema(schema.id)).toBeUndefined()
+  next.appendSchema(schema)
+  expect(next.schema(schema.id)?.id).toBe(schema.id)
+})
+
+test('a closed log takes no schema', async () => {
+  const log = await open()
+  await log.close()
+  expect(() => log.appendSchema(inferSchema([reading(1)]))).toThrow(
+    expect.objectContaining({ code: 'MESH_OUTBOX_WRITE_FAILED' }),
+  )
 })

@@ -16,6 +16,7 @@ import type { Schema } from '../schema.ts'
 import { readBootId } from './boot.ts'
 import { SegmentChain } from './chain.ts'
 import { markClosed, markOpen } from './closed.ts'
+import { createDirectory } from './directory.ts'
 import { frameName } from './lanes.ts'
 import type { LiveSet } from './live.ts'
 import { type Lock, lockDirectory } from './lock.ts'
@@ -80,7 +81,7 @@ export class OutboxLog implements AsyncDisposable {
     checkSegmentBytes(options.segmentBytes)
     const { directory, meshId, bootId = readBootId() } = options
     const schemas = new SchemaFiles(directory)
-    const lock = await lockNewDirectory(directory, schemas)
+    const lock = await lockNewDirectory(directory)
     let log: OutboxLog | undefined
     try {
       const replayed = await replay(directory, meshId, bootId)
@@ -121,9 +122,9 @@ export class OutboxLog implements AsyncDisposable {
     return this.chain.diskBytes
   }
 
-  /** Of the records that are live: what is left of diskBytes, about, when upkeep has caught up. */
-  get liveBytes(): number {
-    return this.chain.segments.reduce((sum, { liveBytes }) => sum + liveBytes, 0)
+  /** What will be left of diskBytes when the background work has caught up with what is dead. */
+  get keptBytes(): number {
+    return this.upkeep.keptBytes()
   }
 
   /** Lets go of the memory of `recovered`, which is empty from then on; on disk nothing changes. */
@@ -321,9 +322,9 @@ function checkSegmentBytes(segmentBytes = SEGMENT_BYTES): void {
   throw new RangeError(`segmentBytes ${segmentBytes} is not in 1..${1 << 30}`)
 }
 
-async function lockNewDirectory(directory: string, schemas: SchemaFiles): Promise<Lock> {
+async function lockNewDirectory(directory: string): Promise<Lock> {
   try {
-    await schemas.createDirectory()
+    await createDirectory(directory)
   } catch (cause) {
     const message = `outbox ${directory} cannot be created`
     throw new MeshError('MESH_OUTBOX_WRITE_FAILED', message, { cause })

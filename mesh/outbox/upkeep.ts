@@ -49,6 +49,17 @@ export class Upkeep {
     return this.last
   }
 
+  /** Bytes of the segments that stay, and of what is to be moved out of the others. */
+  keptBytes(): number {
+    const { segments, newest, segmentBytes } = this.chain
+    let bytes = 0
+    for (const segment of segments) {
+      const stays = segment === newest || segment.liveBytes >= segmentBytes * CLEAN_BELOW
+      bytes += stays ? segment.size : segment.liveBytes
+    }
+    return bytes
+  }
+
   private async runOnce(): Promise<void> {
     const { chain } = this
     if (chain.failure !== undefined) throw chain.failure

@@ -32,7 +32,9 @@ export class Entry {
     kind: FrameKind
     schemaId: SchemaId
     count: number
-    bytes: Buffer
+    size: number
+    /** Absent when only the outbox log has them. */
+    bytes?: Buffer
     position: FramePosition | undefined
   }) {
     this.lane = options.lane
@@ -40,7 +42,7 @@ export class Entry {
     this.kind = options.kind
     this.schemaId = options.schemaId
     this.count = options.count
-    this.size = options.bytes.length
+    this.size = options.size
     this.bytes = options.bytes
     this.position = options.position
   }

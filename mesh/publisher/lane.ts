@@ -22,8 +22,10 @@ export class OutgoingLane implements Lane {
   skips: { from: number; to: number; samples: number }[] = []
   /** The sequence that gathers samples dropped before they were sealed, while nothing follows it. */
   droppedAt = 0
-  /** An end frame has been sealed: nothing may follow. */
+  /** An end frame has been sealed, or nobody knows how far the lane went: nothing may follow. */
   ended = false
+  /** The lane of the same name that an earlier life left, when this one names its frames anew. */
+  earlier: OutgoingLane | undefined
   private readonly held = new Map<StoreId, IntervalSet>()
 
   constructor(source: string, stream: string, epoch: Epoch, lastSequence = 0) {
@@ -56,7 +58,7 @@ export class OutgoingLane implements Lane {
   acknowledge(storeId: StoreId, runs: readonly number[]): Entry[] {
     let known = this.held.get(storeId)
     if (known === undefined) this.held.set(storeId, (known = new IntervalSet()))
-    const fresh: Entry[] = []
+    const fresh = this.earlier?.acknowledge(storeId, runs) ?? []
     for (let i = 0; i + 1 < runs.length; i += 2) {
       const from = runs[i]!
       const to = Math.min(runs[i + 1]!, this.lastSequence)
@@ -77,7 +79,7 @@ export class OutgoingLane implements Lane {
 
   entry(sequence: number): Entry | undefined {
     const entry = this.pending.at(this.pendingIndex(sequence))
-    return entry?.sequence === sequence ? entry : undefined
+    return entry?.sequence === sequence ? entry : this.earlier?.entry(sequence)
   }
 
   /** Forgets entries at the front that are done or dropped. */

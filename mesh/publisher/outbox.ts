@@ -8,6 +8,12 @@ import type { Entry, EntryState } from './entry.ts'
 export const WHEN_FULL = ['refuse', 'drop-oldest', 'drop-newest'] as const
 export type WhenFull = (typeof WHEN_FULL)[number]
 
+/**
+ * How far dropping may exceed the disk bound until what was dropped is deleted: by a segment of the
+ * log (nodes/publishing.ts), which is what goes at once.
+ */
+const DROPPING_SHARE = 9 / 8
+
 /** Memory of an entry besides its frame, roughly: objects, queue slots. */
 const ENTRY_OVERHEAD_BYTES = 300
 
@@ -61,6 +67,21 @@ export class Outbox {
     return this.memoryBytes + bytes <= this.limits.memoryBytes
   }
 
+  /**
+   * Whether enough has been dropped for `bytes` more. On disk what is dropped goes with the log's next
+   * background run: what that will leave is what counts.
+   */
+  hasDroppedEnough(bytes: number): boolean {
+    if (this.log === undefined) return this.hasRoom(bytes)
+    return this.log.keptBytes + bytes <= this.limits.diskBytes
+  }
+
+  /** Whether `bytes` may be added on the word that as much has been dropped. */
+  mayExceed(bytes: number): boolean {
+    if (this.log === undefined) return this.hasRoom(bytes)
+    return this.log.diskBytes + bytes <= this.limits.diskBytes * DROPPING_SHARE
+  }
+
   /** Resolves when at most half of the outbox is used. */
   async room(): Promise<void> {
     if (this.isHalfEmpty()) return
@@ -82,6 +103,7 @@ export class Outbox {
     this.added += 1
     this.frames += 1
     this.sealedSamples += sampleCount(entry)
+    if (entry.bytes === undefined) return
     this.frameBytes += entry.size
     if (entry.position !== undefined && this.memoryBytes > this.limits.memoryBytes)
       this.spill(entry)
@@ -102,9 +124,13 @@ export class Outbox {
     if (entry.position !== undefined) this.log?.done(entry.position)
     entry.lane.trim()
     this.trim()
-    if (this.roomWaiters.length > 0 && this.isHalfEmpty()) {
-      for (const resolve of this.roomWaiters.splice(0)) resolve()
-    }
+    this.checkRoom()
+  }
+
+  /** Wakes those who wait for room. To be called now and then: a log shrinks in the background. */
+  checkRoom(): void {
+    if (this.roomWaiters.length === 0 || !this.isHalfEmpty()) return
+    for (const resolve of this.roomWaiters.splice(0)) resolve()
   }
 
   /** Resolves when every frame sealed so far has been stored or dropped. */

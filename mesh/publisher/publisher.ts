@@ -9,15 +9,8 @@ import type { Codec } from '../codec.ts'
 import { MeshError } from '../errors.ts'
 import { encodeFrame, NO_SCHEMA, openFrame, type CodecName, type FrameHeader } from '../frame.ts'
 import type { Membership, MeshIdentity } from '../membership.ts'
-import {
-  laneKey,
-  newEpoch,
-  type Epoch,
-  type LaneKey,
-  type SchemaId,
-  type StoreId,
-} from '../names.ts'
-import type { OutboxLog } from '../outbox/log.ts'
+import { newEpoch, type Epoch, type LaneKey, type SchemaId, type StoreId } from '../names.ts'
+import type { OutboxLog, RecoveredLane, RecoveredSample } from '../outbox/log.ts'
 import { rankStores } from '../placement.ts'
 import type { Sample } from '../sample.ts'
 import { SchemaExchange } from '../schema-exchange.ts'
@@ -64,6 +57,15 @@ export interface PublisherOptions {
   readonly epoch?: Epoch
   /** Called for each data frame that W stores hold. */
   readonly onReceipt?: (receipt: FrameReceipt) => void
+  /** Called for each accepted sample that is given up, because no frame can hold it. */
+  readonly onUnfit?: (unfit: UnfitSample) => void
+}
+
+export interface UnfitSample {
+  readonly source: string
+  readonly stream: string
+  readonly sample: Sample
+  readonly error: MeshError
 }
 
 export interface Receipt {
@@ -88,14 +90,23 @@ export interface PublisherCounters {
   samplesRefused: number
   samplesDroppedOldest: number
   samplesDroppedNewest: number
+  /** Given up: recovered, and its schema is stricter now; or too large for a frame once encoded. */
+  samplesUnfit: number
   framesDamaged: number
   conflicts: number
+}
+
+/** What a series has gathered for one frame. */
+interface Batch extends ReturnType<Series['take']> {
+  readonly series: Series
+  readonly schema: Schema
 }
 
 export class Publisher implements AsyncDisposable {
   readonly counters: PublisherCounters = {
     ...{ samplesPublished: 0, samplesStored: 0, framesStored: 0, samplesRefused: 0 },
-    ...{ samplesDroppedOldest: 0, samplesDroppedNewest: 0, framesDamaged: 0, conflicts: 0 },
+    ...{ samplesDroppedOldest: 0, samplesDroppedNewest: 0, samplesUnfit: 0, framesDamaged: 0 },
+    conflicts: 0,
   }
   readonly epoch: Epoch
   private readonly options: PublisherOptions
@@ -110,6 +121,9 @@ export class Publisher implements AsyncDisposable {
   private readonly host: SeriesHost
   /** Series with open samples, oldest first. */
   private readonly openSeries = new Set<Series>()
+  /** Taken from their series, oldest first: empty but while the outbox log cannot be written. */
+  private batches: Batch[] = []
+  private writtenWaiters: (() => void)[] = []
   /** Sealed in this turn and not yet handed to the sender. */
   private sealed: Entry[] = []
   private turnEnds = false
@@ -122,6 +136,8 @@ export class Publisher implements AsyncDisposable {
   private readonly offline = new Map<string, Entry[]>()
   /** Lanes with dropped sequences that no skip frame lists yet. */
   private readonly skipping = new Set<OutgoingLane>()
+  /** Lanes of earlier lives that get an end frame once all before it is stored. */
+  private readonly draining = new Set<OutgoingLane>()
 
   constructor(options: PublisherOptions) {
     this.options = options
@@ -168,6 +184,7 @@ export class Publisher implements AsyncDisposable {
         whenFull: whenFull?.(stream) ?? 'refuse',
       })
       this.seriesByName.set(name, series)
+      series.lane.earlier = this.lanes.get(series.lane.key)
       this.lanes.set(series.lane.key, series.lane)
     }
     return series
@@ -219,6 +236,7 @@ export class Publisher implements AsyncDisposable {
    */
   async allStored(): Promise<Receipt> {
     this.sealAll()
+    await this.written()
     await this.outbox.drained()
     return { level: this.level, stores: this.lastStored }
   }
@@ -242,6 +260,7 @@ export class Publisher implements AsyncDisposable {
 
   /** Why nothing can be acknowledged now; undefined when W stores are within reach. */
   trouble(): string | undefined {
+    if (this.batches.length > 0) return 'the outbox log cannot be written'
     const { writeQuorum } = this.options.mesh
     const reachable = this.sender.stores().filter(({ peer }) => peer !== undefined).length
     if (reachable >= writeQuorum) return undefined
@@ -278,9 +297,10 @@ export class Publisher implements AsyncDisposable {
     for (const source of this.offline.keys()) this.setOnline(source, true)
     this.sealAll()
     this.closed = true
-    if (options.end ?? true) for (const { lane } of this.seriesByName.values()) this.end(lane)
+    if (options.end ?? true) this.endAll()
     this.endTurn()
-    await withTimeout(this.outbox.drained(), options.drainMs ?? 8000, this.options.clock)
+    const drained = this.written().then(() => this.outbox.drained())
+    await withTimeout(drained, options.drainMs ?? 8000, this.options.clock)
     this.sender.stop()
     this.retryTimer?.cancel()
     this.lingering?.cancel()
@@ -307,6 +327,7 @@ export class Publisher implements AsyncDisposable {
         counters.samplesPublished += 1
         return ordinal
       },
+      adopted: (bytes) => outbox.sampleOpened(bytes),
       schedule: (series) => this.schedule(series),
       seal: (series) => this.seal(series),
       dropped: (lane, reason, samples) => {
@@ -357,14 +378,63 @@ export class Publisher implements AsyncDisposable {
     this.endTurn()
   }
 
-  /** Makes a frame of what a series holds and gives it its name. */
+  /** Takes what a series holds and makes a frame of it. */
   private seal(series: Series): void {
     if (series.open.length === 0) return
     this.openSeries.delete(series)
-    const { samples, ordinals, bytes, firstUs, lastUs } = series.take()
+    this.batches.push({ series, schema: series.schema!, ...series.take() })
+    this.sealBatches()
+  }
+
+  /**
+   * Seals what was taken, in order. While the outbox log cannot be written (disk full) the rest waits
+   * for the next try: it is accepted, and what comes after it must not pass it.
+   */
+  private sealBatches(): void {
+    for (let batch = this.batches.shift(); batch !== undefined; batch = this.batches.shift()) {
+      try {
+        this.sealBatch(batch)
+      } catch (error) {
+        if (!(error instanceof MeshError)) throw error
+        if (error.code === 'MESH_OUTBOX_WRITE_FAILED') {
+          this.batches.unshift(batch)
+          return
+        }
+        if (batch.samples.length > 1) this.batches.unshift(...halves(batch))
+        else this.giveUp(batch, error)
+      }
+    }
+    for (const resolve of this.writtenWaiters.splice(0)) resolve()
+  }
+
+  /** Resolves when all that was accepted is in sealed frames. */
+  private async written(): Promise<void> {
+    if (this.batches.length === 0) return
+    await new Promise<void>((resolve) => this.writtenWaiters.push(resolve))
+  }
+
+  /** No frame can hold this one sample. */
+  private giveUp({ series, samples, ordinals, bytes }: Batch, error: MeshError): void {
+    this.outbox.samplesSealed(1, bytes)
+    this.unfit(series, samples[0]!, ordinals, error)
+  }
+
+  private unfit(
+    { stream, source }: { stream: string; source: string },
+    sample: Sample,
+    ordinals: readonly number[],
+    error: MeshError,
+  ): void {
+    this.counters.samplesUnfit += 1
+    this.outbox.log?.dropSamples(ordinals)
+    this.options.onUnfit?.({ stream, source, sample, error })
+  }
+
+  /** Makes a frame and gives it its name. @throws MeshError: then nothing has changed. */
+  private sealBatch({ series, schema, samples, ordinals, bytes, firstUs, lastUs }: Batch): void {
     const { lane } = series
-    const schema = series.schema!
     this.schemas.add(schema)
+    this.outbox.log?.appendSchema(schema)
     // While nobody can be reached runs of dropped frames keep growing: list them once that ends.
     if (this.skipping.size > 0 && this.trouble() === undefined) this.sealSkips(lane)
     const codec = this.codecOf(series.stream)
@@ -392,30 +462,47 @@ export class Publisher implements AsyncDisposable {
     return name === 'columnar' ? this.columnar : codecFor(name)
   }
 
-  /** Gives a frame the next sequence of its lane and puts it in the outbox. */
+  /**
+   * Gives a frame the next sequence of its lane and puts it in the outbox.
+   * @throws MeshError MESH_OUTBOX_WRITE_FAILED, MESH_FRAME_TOO_LARGE: then the name is not given.
+   */
   private name(
     lane: OutgoingLane,
     header: Omit<FrameHeader, 'source' | 'stream' | 'epoch' | 'sequence'>,
     body: Uint8Array,
     ordinals: readonly number[] = [],
   ): Entry {
-    const sequence = lane.nextSequence()
+    const sequence = lane.lastSequence + 1
     const { source, stream, epoch } = lane
     const bytes = encodeFrame({ ...header, source, stream, epoch, sequence }, body)
     const position = this.outbox.log?.appendSeal(bytes, ordinals)
+    lane.lastSequence = sequence
     const { kind, count, schemaId } = header
-    return this.keep(new Entry({ lane, sequence, kind, schemaId, count, bytes, position }))
-  }
-
-  private keep(entry: Entry): Entry {
-    entry.lane.pending.push(entry)
-    this.outbox.add(entry)
+    const size = bytes.length
+    const entry = new Entry({ lane, sequence, kind, schemaId, count, size, bytes, position })
+    this.keep(entry)
     this.sealed.push(entry)
     if (!this.turnEnds) {
       this.turnEnds = true
       queueMicrotask(() => this.sealAll())
     }
     return entry
+  }
+
+  private keep(entry: Entry): void {
+    entry.lane.pending.push(entry)
+    this.outbox.add(entry)
+  }
+
+  /** False when the outbox log cannot be written now; what was to be written must be tried again. */
+  private attempt(write: () => void): boolean {
+    try {
+      write()
+      return true
+    } catch (error) {
+      if (error instanceof MeshError && error.code === 'MESH_OUTBOX_WRITE_FAILED') return false
+      throw error
+    }
   }
 
   private endTurn(): void {
@@ -454,7 +541,7 @@ export class Publisher implements AsyncDisposable {
   }
 
   private dropOldest(stream: string, bytes: number): boolean {
-    while (!this.outbox.hasRoom(bytes)) {
+    while (!this.outbox.hasDroppedEnough(bytes)) {
       const entry = this.outbox.oldest(stream)
       if (entry === undefined) return false
       entry.lane.skip(entry.sequence, entry.count)
@@ -462,16 +549,17 @@ export class Publisher implements AsyncDisposable {
       this.receiptTimes.delete(entry)
       this.outbox.finish(entry, 'dropped')
     }
-    return true
+    return this.outbox.mayExceed(bytes)
   }
 
   /** Tells readers which sequences of this lane were dropped. */
   private sealSkips(lane: OutgoingLane): void {
-    this.skipping.delete(lane)
-    if (lane.skips.length === 0 || lane.ended) return
+    if (lane.skips.length === 0 || lane.ended) {
+      this.skipping.delete(lane)
+      return
+    }
     const runs = lane.skips.map(({ from, to, samples }) => [from, to, samples])
     const count = lane.skips.reduce((sum, { samples }) => sum + samples, 0)
-    lane.skips = []
     const nowUs = this.options.clock.nowUs()
     this.name(
       lane,
@@ -481,37 +569,58 @@ export class Publisher implements AsyncDisposable {
       },
       Buffer.from(JSON.stringify({ runs })),
     )
+    this.skipping.delete(lane)
+    lane.skips = []
   }
 
   /** Closes a lane: nothing follows. A lane that never had a frame needs no end. */
   private end(lane: OutgoingLane): void {
     this.sealSkips(lane)
     if (lane.ended || lane.lastSequence === 0) return
-    lane.ended = true
     const header = { codec: 'none', firstUs: 0, lastUs: 0, count: 0, schemaId: NO_SCHEMA } as const
     this.name(lane, { kind: 'end', ...header }, Buffer.alloc(0))
+    lane.ended = true
+  }
+
+  /** Closes the lanes of this life, and of earlier ones what can be; the next life closes the rest. */
+  private endAll(): void {
+    this.endDrained()
+    // What waits for the outbox log is still to be numbered in them.
+    if (this.batches.length > 0) return
+    for (const { lane } of this.seriesByName.values()) {
+      if (!this.attempt(() => this.end(lane))) return
+    }
+  }
+
+  private endDrained(): void {
+    for (const lane of this.draining) {
+      if (lane.pending.length > 0) continue
+      if (!this.attempt(() => this.end(lane))) return
+      this.draining.delete(lane)
+    }
   }
 
   /** A store holds other bytes under this name: the frame gets a name in a new epoch. */
   private rename(entry: Entry): void {
     this.counters.conflicts += 1
-    const { lane: old, kind } = entry
-    const series = this.seriesByName.get(`${old.stream}\n${old.source}`)
-    if (kind === 'data') {
-      const { clock, random } = this.options
-      const frame = openFrame(this.outbox.bytesOf(entry))
-      let lane = series?.lane
-      if (lane === undefined || lane === old) {
-        lane = this.addLane(old.source, old.stream, newEpoch(clock.nowUs(), random))
-        if (series !== undefined) series.lane = lane
-      }
-      const renamed = this.name(lane, frame, frame.body)
-      const timesUs = this.receiptTimes.get(entry)
-      if (timesUs !== undefined) this.receiptTimes.set(renamed, timesUs)
-    }
+    // Not now: the store will say it again.
+    if (entry.kind === 'data' && !this.attempt(() => this.nameAnew(entry))) return
     this.receiptTimes.delete(entry)
     this.outbox.finish(entry, 'dropped')
     this.endTurn()
+  }
+
+  private nameAnew(entry: Entry): void {
+    const { lane: old } = entry
+    const { clock, random } = this.options
+    const frame = openFrame(this.outbox.bytesOf(entry))
+    const series = this.series(old.stream, old.source)
+    if (series.lane.key === old.key || series.lane.ended) {
+      series.lane = this.addLane(old.source, old.stream, newEpoch(clock.nowUs(), random))
+    }
+    const renamed = this.name(series.lane, frame, frame.body)
+    const timesUs = this.receiptTimes.get(entry)
+    if (timesUs !== undefined) this.receiptTimes.set(renamed, timesUs)
   }
 
   /** The outbox log cannot give the frame back: it is lost here, and readers are told so. */
@@ -529,40 +638,91 @@ export class Publisher implements AsyncDisposable {
     return lane
   }
 
-  /** Takes up what an earlier life left: its frames under their old names, its samples under new ones. */
+  /** Takes up what earlier lives left: their frames under their old names, their samples under new ones. */
   private recover(): void {
-    const recovered = this.outbox.log?.recovered
-    if (recovered === undefined) return
-    for (const { source, stream, epoch, lastSequence } of recovered.lanes) {
-      this.addLane(source, stream, epoch, lastSequence)
-    }
-    for (const { position, frame } of recovered.frames) {
-      const { source, stream, epoch, sequence, kind, count, schemaId, bytes } = frame
-      const lane = this.lanes.get(laneKey(source, stream, epoch))!
-      this.keep(new Entry({ lane, sequence, kind, schemaId, count, bytes, position }))
-      this.needSchema(schemaId)
-    }
-    for (const { source, stream, epoch, ended } of recovered.lanes) {
-      if (!ended) this.end(this.lanes.get(laneKey(source, stream, epoch))!)
-    }
-    for (const { stream, source, sample, ordinal } of recovered.samples) {
-      this.series(stream, source).adopt(sample, ordinal)
-    }
+    const { log } = this.outbox
+    if (log === undefined) return
+    const { lanes, frames, samples } = log.recovered
+    for (const lane of lanes) this.recoverLane(lane)
+    for (const id of new Set(frames.map(({ frame }) => frame.schemaId))) this.recoverSchema(id)
+    const backlog = frames.map(({ position, size, frame }) => {
+      const { sequence, kind, count, schemaId } = frame
+      const lane = this.lanes.get(frame.laneKey)!
+      const entry = new Entry({ lane, sequence, kind, schemaId, count, size, position })
+      this.keep(entry)
+      return entry
+    })
+    for (const sample of samples) this.recoverSample(sample)
+    log.forgetRecovered()
+    this.sender.sendBacklog(backlog)
+    this.endDrained()
     this.sealAll()
   }
 
-  private needSchema(id: SchemaId): void {
-    const schema = this.outbox.log?.schema(id)
+  /** A lane whose end nobody knows gets no end frame: it counts as over after 24 h of silence. */
+  private recoverLane({
+    source,
+    stream,
+    epoch,
+    lastSequence,
+    ended,
+    uncertain,
+  }: RecoveredLane): void {
+    const lane = this.addLane(source, stream, epoch, lastSequence)
+    // Nor do a replay's lanes: when the same recording is replayed again, it goes on with them.
+    lane.ended = ended || uncertain || this.options.epoch !== undefined
+    if (!lane.ended) this.draining.add(lane)
+  }
+
+  private recoverSchema(id: SchemaId): void {
+    const schema = id === NO_SCHEMA ? undefined : this.outbox.log!.schema(id)
     if (schema !== undefined) this.schemas.add(schema)
+  }
+
+  private recoverSample({ stream, source, sample, ordinal }: RecoveredSample): void {
+    // A replay names its frames by what is in them, and publishes this sample again in its place.
+    if (this.options.epoch !== undefined) {
+      this.outbox.log!.dropSamples([ordinal])
+      return
+    }
+    try {
+      this.series(stream, source).adopt(sample, ordinal)
+    } catch (error) {
+      if (!(error instanceof MeshError)) throw error
+      this.unfit({ stream, source }, sample, [ordinal], error)
+    }
   }
 
   private retry(): void {
     this.sender.tick()
+    this.outbox.checkRoom()
+    this.sealBatches()
+    this.endDrained()
     if (this.skipping.size > 0 && this.trouble() === undefined) {
-      for (const lane of this.skipping) this.sealSkips(lane)
+      for (const lane of this.skipping) if (!this.attempt(() => this.sealSkips(lane))) break
     }
     this.retryTimer = this.options.clock.startTimer(RETRY_CHECK_MS, () => this.retry())
   }
+}
+
+function halves(batch: Batch): Batch[] {
+  const { samples, ordinals, bytes } = batch
+  const middle = samples.length >>> 1
+  return [
+    { from: 0, to: middle, bytes: bytes >>> 1 },
+    { from: middle, to: samples.length, bytes: bytes - (bytes >>> 1) },
+  ].map(({ from, to, bytes }) => {
+    const part = samples.slice(from, to)
+    const times = part.map(({ timeUs }) => timeUs)
+    return {
+      ...batch,
+      samples: part,
+      ordinals: ordinals.slice(from, to),
+      bytes,
+      firstUs: Math.min(...times),
+      lastUs: Math.max(...times),
+    }
+  })
 }
 
 async function withTimeout(promise: Promise<void>, ms: number, clock: Clock): Promise<void> {

@@ -16,6 +16,8 @@ export interface SeriesHost {
   dropOldest(stream: string, bytes: number): boolean
   /** The sample is in the outbox from here on. Returns its place in the outbox log, if there is one. */
   accept(series: Series, sample: Sample, bytes: number): number | undefined
+  /** As accept, for a sample that is in the outbox log already. */
+  adopted(bytes: number): void
   /** Samples are waiting: see that seal() is called soon. */
   schedule(series: Series): void
   seal(series: Series): void
@@ -74,10 +76,15 @@ export class Series {
     return true
   }
 
-  /** As publish, for a sample that an earlier life accepted: it is in the outbox log already. */
+  /**
+   * As publish, for a sample that an earlier life accepted: it is in the outbox log already.
+   * @throws MeshError MESH_SAMPLE_INVALID when the stream's schema is stricter now.
+   */
   adopt(sample: Sample, ordinal: number): void {
     this.fit(sample)
-    this.append(sample, sampleBytes(sample), ordinal)
+    const bytes = sampleBytes(sample)
+    this.host.adopted(bytes)
+    this.append(sample, bytes, ordinal)
   }
 
   /** Hands over what is open and starts afresh. */

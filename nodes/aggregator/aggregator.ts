@@ -26,6 +26,8 @@ export interface AggregatorOptions {
   readonly config: Config
   readonly clock: Clock
   readonly outboxName: string
+  /** Schemas of streams it may read, for their units; those that the configuration gives come first. */
+  readonly inputSchemas?: Readonly<Record<string, JsonSchema>>
 }
 
 export class AggregatorNode {
@@ -46,8 +48,22 @@ export class AggregatorNode {
     ]
   }
 
-  get subscribed(): Subscriber | undefined {
-    return this.subscriber
+  /** Samples read so far. */
+  get samples(): number {
+    return this.subscriber?.counters.samples ?? 0
+  }
+
+  /** Results that are not stored yet. */
+  get pending(): number {
+    return this.publisher?.pendingSamples ?? 0
+  }
+
+  /** Streams it reads and streams it writes. */
+  get streams(): { readonly reads: readonly string[]; readonly writes: readonly string[] } {
+    return {
+      reads: [...new Set(this.operators.map(({ stream }) => stream))],
+      writes: this.operators.map(({ output }) => output),
+    }
   }
 
   async start(): Promise<void> {
@@ -55,10 +71,10 @@ export class AggregatorNode {
     this.publisher = await openPublisher(session, config, {
       ...{ outboxName, schemas: this.outputSchemas() },
     })
-    const streams = [...new Set(this.operators.map(({ stream }) => stream))]
-    if (streams.length === 0) return
+    const { reads } = this.streams
+    if (reads.length === 0) return
     this.subscriber = await session.subscriber({
-      streams,
+      streams: reads,
       onFrames: (frames) => this.process(frames),
     })
     this.advance()
@@ -95,10 +111,12 @@ export class AggregatorNode {
     }
   }
 
-  /** Units carry over from inputs whose schema the configuration gives. */
+  /** Units carry over from inputs whose schema is known. */
   private outputSchemas(): Record<string, JsonSchema> {
-    const { aggregator, publisher } = this.options.config
-    const inputOf = (stream: string): JsonSchema | undefined => publisher.streams[stream]?.schema
+    const { config, inputSchemas = {} } = this.options
+    const { aggregator, publisher } = config
+    const inputOf = (stream: string): JsonSchema | undefined =>
+      publisher.streams[stream]?.schema ?? inputSchemas[stream]
     const schemas: Record<string, JsonSchema> = {}
     for (const window of aggregator.windows) {
       schemas[window.output] = windowSchema(window, inputOf(window.stream))

@@ -23,7 +23,9 @@ function explain(node: SchemaNode, path: Path, written: Written): ExplainedKey[]
   if (isSection(node)) {
     const steps = new Set([...Object.keys(node.properties ?? {}), ...keysOf(value)])
     if (node.properties !== undefined || steps.size > 0) {
-      return [...steps].flatMap((step) => explainChild(node, [...path, step], written))
+      // A section that is not written at all may have a default of its own, as a whole.
+      const whole = value === undefined ? node : { ...node, default: undefined }
+      return [...steps].flatMap((step) => explainChild(whole, [...path, step], written))
     }
   }
   if (
@@ -38,8 +40,11 @@ function explain(node: SchemaNode, path: Path, written: Written): ExplainedKey[]
 }
 
 function explainChild(node: SchemaNode, path: Path, written: Written): ExplainedKey[] {
-  const child = childOf(node, path.at(-1)!)
-  return child === undefined ? [] : explain(child, path, written)
+  const step = path.at(-1)!
+  const child = childOf(node, step)
+  if (child === undefined) return []
+  const given = isTree(node.default) ? node.default[step] : undefined
+  return explain(given === undefined ? child : { ...child, default: given }, path, written)
 }
 
 function leaf(path: Path, value: unknown, written: Written): ExplainedKey[] {

@@ -66,7 +66,30 @@ describe('loadConfig', () => {
         streams: {},
       },
       up: { storage: 3, aggregators: 1, vehicles: 4, samplesPerSecond: 1, seed: 1 },
-      aggregator: { windows: [], thresholds: [] },
+      aggregator: {
+        windows: [
+          {
+            name: 'speed_10s',
+            stream: 'vehicle.motion',
+            output: 'vehicle.motion.speed_10s',
+            everyUs: 10_000_000,
+            latenessUs: 2_000_000,
+            idleUs: 12_000_000,
+            fields: ['speed'],
+            aggregates: ['count', 'avg', 'max'],
+          },
+        ],
+        thresholds: [
+          {
+            name: 'speeding',
+            stream: 'vehicle.motion',
+            output: 'vehicle.motion.speeding',
+            field: 'speed',
+            above: 50,
+            hysteresis: 2,
+          },
+        ],
+      },
     })
   })
 
@@ -74,47 +97,40 @@ describe('loadConfig', () => {
     const sample = readFileSync(new URL('../../skein.yaml', import.meta.url), 'utf8')
     const config = load(sample).config
     expect(config).toEqual({ ...defaultConfig, dataPath: join(cwd, '.skein') })
-    const uncommented = sample.replaceAll(/^# ( *[A-Za-z]+:)/gm, '$1')
+    const uncommented = sample.replaceAll(/^# ( *(?:- )?[A-Za-z]+:)/gm, '$1')
     expect(load(uncommented).config).toEqual(config)
     const given = explainConfig(load(uncommented)).filter(({ from }) => from !== 'default')
-    expect(given.map(({ key }) => key)).toEqual(KNOWN_KEYS.map(({ key }) => key))
+    // The default list of windows is written out; its entries are aggregator.windows[0] and so on.
+    const keys = new Set(given.map(({ key }) => key.replace(/\[.*$/, '')))
+    expect([...keys]).toEqual(KNOWN_KEYS.map(({ key }) => key))
   })
 
   test('sample file - its commented examples are valid too', () => {
     const sample = readFileSync(new URL('../../skein.yaml', import.meta.url), 'utf8')
     const examples = sample
-      .replaceAll(/^# ( *[A-Za-z]+:)/gm, '$1')
+      .replaceAll(/^# ( *(?:- )?[A-Za-z]+:)/gm, '$1')
       .replaceAll(/^# {3}#( .*)$/gm, '  $1')
       .replaceAll(/: (\{\}|\[\]) {2,}#.*$/gm, ':')
     mkdirSync(join(cwd, 'schemas'))
     const schema = { type: 'object', properties: { speed: { type: 'number' } } }
     writeFileSync(join(cwd, 'schemas/vehicle.motion.json'), JSON.stringify(schema))
-    const { aggregator, publisher } = load(examples).config
+    const { publisher, aggregator } = load(examples).config
     expect(publisher.streams).toEqual({
       'vehicle.motion': { whenFull: 'drop-oldest', codec: 'columnar', schema },
     })
-    expect(aggregator.windows).toEqual([
-      {
-        name: 'speed10s',
-        stream: 'vehicle.motion',
-        output: 'vehicle.motion.speed10s',
-        everyUs: 10_000_000,
-        latenessUs: 2_000_000,
-        idleUs: 12_000_000,
-        fields: ['speed', 'temperature'],
-        aggregates: ['count', 'avg', 'min', 'max'],
-      },
-    ])
-    expect(aggregator.thresholds).toEqual([
-      {
-        name: 'hot',
-        stream: 'vehicle.motion',
-        output: 'vehicle.motion.hot',
-        field: 'temperature',
-        above: 30,
-        hysteresis: 0,
-      },
-    ])
+    expect(aggregator).toEqual(defaultConfig.aggregator)
+  })
+
+  test('aggregator - what is written takes the place of the default as a whole', () => {
+    expect(load('aggregator: {}\n').config.aggregator).toEqual({ windows: [], thresholds: [] })
+    const yaml = 'aggregator:\n  thresholds: [{ name: hot, stream: s, field: x, above: 1 }]\n'
+    const { aggregator } = load(yaml).config
+    expect(aggregator.windows).toEqual([])
+    expect(aggregator.thresholds).toHaveLength(1)
+    const shown = (text: string): unknown =>
+      explainConfig(load(text)).find(({ key }) => key === 'aggregator.windows')?.value
+    expect(shown('')).toMatchObject([{ name: 'speed_10s' }])
+    expect(shown(yaml)).toEqual([])
   })
 
   test('precedence - flag over environment over file over default', () => {

@@ -150,6 +150,22 @@ const thresholdSettings = z.strictObject({
   output: streamName.optional(),
 })
 
+/** What an aggregator does that was told nothing: something to see in the fleet of `skein up`. */
+const FLEET_PROCESSING: {
+  windows: z.input<typeof windowSettings>[]
+  thresholds: z.input<typeof thresholdSettings>[]
+} = {
+  windows: [
+    {
+      ...{ name: 'speed_10s', stream: 'vehicle.motion', every: '10s', fields: ['speed'] },
+      aggregates: ['count', 'avg', 'max'],
+    },
+  ],
+  thresholds: [
+    { name: 'speeding', stream: 'vehicle.motion', field: 'speed', above: 50, hysteresis: 2 },
+  ],
+}
+
 export const settingsSchema = z.strictObject({
   mesh: mesh.prefault({}),
   transport: z.enum(TRANSPORTS).prefault('zeromq'),
@@ -165,7 +181,7 @@ export const settingsSchema = z.strictObject({
       thresholds: z.array(thresholdSettings).prefault([]),
     })
     .superRefine(checkProcessing)
-    .prefault({}),
+    .prefault(FLEET_PROCESSING),
 })
 
 /** Checked settings: defaults filled in, durations in µs and sizes in bytes, under the written keys. */

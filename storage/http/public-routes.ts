@@ -32,7 +32,7 @@ export interface PublicRoutesOptions {
   readonly clock: Clock
   readonly asker: Pick<Asker, 'ask' | 'streams'>
   readonly peers: () => unknown
-  readonly health: () => Health
+  readonly health: () => Health | Promise<Health>
   readonly metrics?: MetricsSource | undefined
 }
 
@@ -60,12 +60,12 @@ export function addPublicRoutes(app: FastifyInstance, options: PublicRoutesOptio
   app.get('/v1/peers', async () => ({ peers: peers() }))
 
   app.get('/healthz', async (_request, reply) => {
-    const { refusing, reasons, details } = health()
+    const { refusing, reasons, details } = await health()
     return state(reply, !refusing, { status: refusing ? 'refusing' : 'ok', reasons, ...details })
   })
 
   app.get('/readyz', async (_request, reply) => {
-    const { ready, reasons } = health()
+    const { ready, reasons } = await health()
     return state(reply, ready, { status: ready ? 'ready' : 'not ready', reasons })
   })
 

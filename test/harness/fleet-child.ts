@@ -12,6 +12,7 @@ const STATUS_MS = 100
 const orders = JSON.parse(process.argv[2]!) as FleetOrders
 const { config, vehicles, samplesPerSecond } = orders
 let receipts: ReceiptMessage[] = []
+let heldBytes = 0
 
 const session = await openSession(config, {
   onWarning: (message) => process.stderr.write(`${message}\n`),
@@ -46,15 +47,25 @@ function tellStatus(): void {
     status: {
       ...{ published: samplesPublished, stored: samplesStored, refused: samplesRefused },
       ...{ outboxBytes: publisher.outboxBytes, pendingSamples: publisher.pendingSamples },
-      rssBytes: process.memoryUsage.rss(),
+      ...{ rssBytes: process.memoryUsage.rss(), heldBytes },
     },
   })
 }
 
+/** Collects all garbage and says what is left, in the next status only. */
+function tellHeld(): void {
+  globalThis.gc?.()
+  const { heapUsed, external } = process.memoryUsage()
+  heldBytes = heapUsed + external
+  tellStatus()
+  heldBytes = 0
+}
+
 const timers = [setInterval(tellReceipts, RECEIPTS_MS), setInterval(tellStatus, STATUS_MS)]
 process.once('disconnect', () => process.exit(1))
-process.on('message', () => {
-  void stop()
+process.on('message', ({ type }: { type: string }) => {
+  if (type === 'collect') tellHeld()
+  else void stop()
 })
 node.start()
 tell({ type: 'ready' })

@@ -31,12 +31,20 @@ export interface FleetStatus {
   readonly outboxBytes: number
   readonly pendingSamples: number
   readonly rssBytes: number
+  /** Heap and buffers in use after the collection last asked for. */
+  readonly heldBytes: number
 }
 
 export type FleetMessage =
   | { readonly type: 'ready' }
   | { readonly type: 'receipts'; readonly receipts: readonly ReceiptMessage[] }
   | { readonly type: 'status'; readonly status: FleetStatus }
+
+export interface FleetOptions extends Omit<FleetOrders, 'config'> {
+  /** As `--set`. */
+  readonly settings?: readonly string[]
+  readonly nodeFlags?: readonly string[]
+}
 
 const START_MS = 30_000
 
@@ -47,14 +55,15 @@ export class Fleet {
   /** Samples acknowledged. */
   acked = 0
 
-  constructor(mesh: TestMesh, options: Omit<FleetOrders, 'config'> & { settings?: string[] }) {
-    const { settings = [], ...rest } = options
+  constructor(mesh: TestMesh, options: FleetOptions) {
+    const { settings = [], nodeFlags = [], ...rest } = options
     const seeds = mesh.stores.map(({ endpoint }) => endpoint)
     const orders: FleetOrders = { ...rest, config: mesh.config(seeds, settings) }
     this.program = mesh.start({
       name: 'fleet',
       script: join(import.meta.dirname, 'fleet-child.ts'),
       args: [JSON.stringify(orders)],
+      nodeFlags: ['--expose-gc', ...nodeFlags],
       onMessage: (message) => this.hear(message as FleetMessage),
     })
   }
@@ -66,10 +75,22 @@ export class Fleet {
   /** Resolves when so many more samples than now are acknowledged. */
   async ackedMore(samples: number, deadlineMs = START_MS): Promise<void> {
     const goal = this.acked + samples
-    await eventually(() => this.acked >= goal, {
-      what: `${samples} more samples are acknowledged`,
+    await eventually(() => this.acked >= goal || !this.program.isRunning, {
+      what: `${samples} more samples are acknowledged\n${this.program.said}`,
       ...{ deadlineMs, everyMs: 10 },
     })
+    if (this.acked < goal) throw new Error(`the fleet has ended\n${this.program.said}`)
+  }
+
+  /** What the process holds on to, garbage collected; bytes. */
+  async heldBytes(): Promise<number> {
+    const seen = this.statuses.length
+    this.program.send({ type: 'collect' })
+    const status = await eventually(
+      () => this.statuses.slice(seen).find(({ heldBytes }) => heldBytes > 0),
+      { what: 'the fleet has collected its garbage', everyMs: 10 },
+    )
+    return status.heldBytes
   }
 
   /** Parks the vehicles; resolves when all that they published is acknowledged. */

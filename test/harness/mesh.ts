@@ -1,14 +1,14 @@
 // A mesh of real processes for one test: storage peers and whatever else it starts, all under one
 // temporary directory and one name, so that no two tests can talk to each other.
 //
-//   const meshes = useMeshes()            at the top of a file: ends everything after each test
-//   const mesh = await meshes.create()
-//   await mesh.startStores(3)             the first is everybody's seed
+//   test('…', async ({ onTestFinished }) => {
+//     const mesh = createMesh(onTestFinished)     ended and removed with the test, however that ends
+//     await mesh.startStores(3)                   the first is everybody's seed
 import { execFile } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach } from 'vitest'
+import type { TestContext } from 'vitest'
 import { eventually } from '../../mesh/conformance/eventually.ts'
 import { rankStores, SHARDS, systemRandom, type StoreId } from '../../mesh/index.ts'
 import { loadConfig, openAsking, parseOverride, type Config } from '../../nodes/index.ts'
@@ -20,6 +20,7 @@ import { StoragePeer } from './storage-peer.ts'
 const SKEIN = join(import.meta.dirname, '..', '..', 'cli', 'skein.ts')
 /** Two cores, several test files at once: a mesh that takes longer than this to settle is broken. */
 export const SETTLE_MS = 30_000
+const CLOSE_MS = 30_000
 
 export interface SkeinResult {
   readonly code: number
@@ -37,19 +38,14 @@ export interface TestMeshOptions {
   readonly settings?: readonly string[]
 }
 
-/** Makes meshes for the tests of a file, and ends them after each of its tests. */
-export function useMeshes(): { create(options?: TestMeshOptions): TestMesh } {
-  const open: TestMesh[] = []
-  afterEach(async () => {
-    await Promise.all(open.splice(0).map((mesh) => mesh.close()))
-  }, 30_000)
-  return {
-    create: (options) => {
-      const mesh = new TestMesh(options)
-      open.push(mesh)
-      return mesh
-    },
-  }
+/** A mesh for one test, ended when the test is, also when that has failed or timed out. */
+export function createMesh(
+  onTestFinished: TestContext['onTestFinished'],
+  options?: TestMeshOptions,
+): TestMesh {
+  const mesh = new TestMesh(options)
+  onTestFinished(() => mesh.close(), CLOSE_MS)
+  return mesh
 }
 
 export class TestMesh implements AsyncDisposable {

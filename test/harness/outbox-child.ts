@@ -8,13 +8,13 @@ import { flushCompileCache } from 'node:module'
 import { setImmediate as turn } from 'node:timers/promises'
 import { OutboxLog, systemClock, type Publisher } from '../../mesh/index.ts'
 import { openSession } from '../../nodes/session.ts'
-import { WorldRandom } from '../../mesh/seeded-random.ts'
+import { SeededRandom } from '../../mesh/seeded-random.ts'
 import { armCrash } from './crash-point.ts'
 import type { OutboxOrders } from './outbox-publisher.ts'
 
 const orders = JSON.parse(process.argv[2]!) as OutboxOrders
 const { config, directory, accepted, stream, sources, seed, from, count, crash } = orders
-const random = new WorldRandom(seed, from)
+const random = new SeededRandom(seed + from)
 const acceptedFile = openSync(accepted, 'a')
 
 process.once('disconnect', () => process.exit(1))

@@ -23,6 +23,8 @@ export interface ProgramOptions {
   /** Absolute path of the script. */
   readonly script: string
   readonly args: readonly string[]
+  /** Of Node.js itself. */
+  readonly nodeFlags?: readonly string[]
   readonly cwd: string
   readonly onMessage?: (message: OtherMessage) => void
 }
@@ -41,10 +43,10 @@ export class Program {
   private readonly lines: string[] = []
 
   constructor(options: ProgramOptions) {
-    const { name, script, args, cwd, onMessage } = options
+    const { name, script, args, nodeFlags = [], cwd, onMessage } = options
     this.name = name
     this.child = fork(script, args, {
-      ...{ cwd, env: childEnvironment(), execArgv: [] },
+      ...{ cwd, env: childEnvironment(), execArgv: [...nodeFlags] },
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     })
     const ready = Promise.withResolvers<ReadyMessage>()
@@ -136,10 +138,4 @@ function processState(pid: number): string | undefined {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
   // The name before it is in brackets and may hold anything.
   return /\) (\S)/.exec(stat.slice(stat.lastIndexOf(')')))?.[1]
-}
-
-/** Resident memory of a process, bytes. */
-export function residentBytes(pid: number): number {
-  const kib = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
-  return Number(kib) * 1024
 }

@@ -1,10 +1,10 @@
 // What the tests of the outbox share: a clock that stands still, frames that tell which samples they
 // hold, and copies of a directory as a crash would leave it.
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Clock } from '../../clock.ts'
-import { encodeFrame, NO_SCHEMA, readFrame } from '../../frame.ts'
+import { encodeFrame, type FrameHeader, NO_SCHEMA, readFrame } from '../../frame.ts'
 import type { Epoch, MeshId } from '../../names.ts'
 import type { Sample } from '../../sample.ts'
 
@@ -51,13 +51,21 @@ export function reading(n: number): Sample {
   return { timeUs: n, fields: { n, speed: n / 3, gear: n % 6, on: n % 2 === 0, state: `s${n}` } }
 }
 
-/** A frame whose body is a JSON list of numbers, and as many spaces as asked for. */
-export function frameOf(sequence: number, numbers: readonly number[], padding = 0): Buffer {
+/**
+ * A frame whose body is a JSON list of numbers, and as many spaces as asked for; in one and the same
+ * lane unless `other` says otherwise.
+ */
+export function frameOf(
+  sequence: number,
+  numbers: readonly number[],
+  padding = 0,
+  other: Partial<FrameHeader> = {},
+): Buffer {
   const header = { source: 'VH001', stream: 'vehicle.motion', epoch: EPOCH, sequence } as const
   const times = { firstUs: 0, lastUs: 0, count: Math.min(numbers.length, 65_536) }
   const kind = { kind: 'data', codec: 'json', schemaId: NO_SCHEMA } as const
   const body = Buffer.from(JSON.stringify(numbers) + ' '.repeat(padding))
-  return encodeFrame({ ...header, ...times, ...kind }, body)
+  return encodeFrame({ ...header, ...times, ...kind, ...other }, body)
 }
 
 export function numbersIn(frame: Buffer): number[] {
@@ -77,11 +85,13 @@ export function segmentNames(directory: string): string[] {
     .sort()
 }
 
-/** The segments as they are now: what another process would find if this one were killed. */
+/** All but the lock as it is now: what another process would find if this one were killed. */
 export function copySegments(from: string, to: string): void {
   rmSync(to, { recursive: true, force: true })
   mkdirSync(to, { recursive: true })
-  for (const name of segmentNames(from)) copyFileSync(join(from, name), join(to, name))
+  for (const name of readdirSync(from)) {
+    if (name !== 'lock') cpSync(join(from, name), join(to, name), { recursive: true })
+  }
 }
 
 /** A small generator of repeatable numbers in [0, 1): mulberry32. */

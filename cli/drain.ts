@@ -1,0 +1,48 @@
+// The end of a verb that publishes: wait until all is acknowledged, but not for ever.
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Publisher } from '../mesh/index.ts'
+import { STOP_MS, type Config } from '../nodes/index.ts'
+import { EXIT } from './exit-codes.ts'
+import type { Warn } from './output.ts'
+
+/** Of the time to stop, what closing takes after draining. */
+const CLOSE_MS = 1_000
+
+export interface DrainOptions {
+  readonly timeoutMs: number
+  /** A signal leaves at most STOP_MS. */
+  readonly stopping: Promise<unknown>
+  /** Whether the lanes are at their end. Default true. */
+  readonly end?: boolean
+}
+
+/** Closes the publisher; returns the samples that are not stored. */
+export async function drain(publisher: Publisher, options: DrainOptions): Promise<number> {
+  const { timeoutMs, stopping, end = true } = options
+  const startMs = performance.now()
+  const timer = new AbortController()
+  const timeout = delay(timeoutMs, undefined, { signal: timer.signal }).catch(() => undefined)
+  const why = await Promise.race([
+    publisher.allStored().then(() => 'stored' as const),
+    stopping.then(() => 'stopping' as const),
+    timeout,
+  ])
+  timer.abort()
+  const leftMs = Math.max(0, timeoutMs - (performance.now() - startMs))
+  const drainMs = why === 'stopping' ? Math.min(leftMs, STOP_MS - CLOSE_MS) : leftMs
+  return await publisher.close({ drainMs, end })
+}
+
+/** Says how many samples were not acknowledged, why, and what becomes of them. */
+export function tellUndelivered(
+  undelivered: number,
+  publisher: Publisher,
+  config: Config,
+  warn: Warn,
+): void {
+  const isKept = config.publisher.outbox.diskBytes !== undefined
+  const fate = isKept ? 'kept in the disk outbox, to be sent at the next run' : 'lost'
+  const why = publisher.trouble() ?? 'no acknowledgement came in time (--timeout)'
+  warn(`${undelivered} samples were not acknowledged and are ${fate}: ${why}`)
+  process.exitCode = EXIT.undelivered
+}

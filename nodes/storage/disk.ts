@@ -1,0 +1,136 @@
+// What a storage peer has on its disk, opened together and closed in the reverse order: the directory
+// and its lock, the schemas, the frames, the member table; and the one writer that adds to it.
+import { join } from 'node:path'
+import {
+  codecFor,
+  meshIdentity,
+  SHARDS,
+  systemClock,
+  systemRandom,
+  type Frame,
+  type PeerId,
+  type Sample,
+} from '../../mesh/index.ts'
+import {
+  DurableJson,
+  Latest,
+  openLevelStore,
+  openSchemaStore,
+  openStoreDirectory,
+  Writer,
+  type CommitResult,
+  type LevelStore,
+  type MemberDocument,
+  type SchemaStore,
+  type StoreDirectory,
+} from '../../storage/index.ts'
+import type { Config } from '../config/config.ts'
+
+export interface DiskOptions {
+  readonly config: Config
+  /** Names the directory under the data path. */
+  readonly name: string
+  /** What a commit settled, after `latest` knows of it. */
+  readonly onCommitted: (results: readonly CommitResult<PeerId>[]) => void
+}
+
+/** What a store holds, all lives of its process together. */
+export interface Held {
+  readonly frames: number
+  readonly samples: number
+  readonly diskBytes: number
+}
+
+/** Counting walks the directory: asked more often than this, the last answer stands. */
+const HELD_FOR_MS = 500
+
+export class StoreDisk implements AsyncDisposable {
+  readonly directory: StoreDirectory
+  readonly schemas: SchemaStore
+  readonly store: LevelStore
+  readonly latest: Latest
+  readonly writer: Writer<PeerId>
+  readonly members: DurableJson<MemberDocument>
+  private countedAtMs = -Infinity
+  private counted: Promise<Held> = Promise.resolve({ frames: 0, samples: 0, diskBytes: 0 })
+
+  private constructor(
+    directory: StoreDirectory,
+    schemas: SchemaStore,
+    store: LevelStore,
+    options: DiskOptions,
+  ) {
+    this.directory = directory
+    this.schemas = schemas
+    this.store = store
+    this.latest = new Latest({ decode: (frame) => this.decode(frame) })
+    this.members = new DurableJson<MemberDocument>(directory.path('members.json'))
+    this.writer = new Writer<PeerId>({
+      ...{ store, clock: systemClock, budgetBytes: options.config.storage.budgetBytes },
+      onCommitted: (results) => {
+        this.latest.update(results.filter(({ outcome }) => outcome === 'stored'))
+        options.onCommitted(results)
+      },
+    })
+  }
+
+  /** @throws StorageError STORE_IN_USE, STORE_WRONG_MESH, STORE_FORMAT_UNKNOWN, STORE_DAMAGED. */
+  static async open(options: DiskOptions): Promise<StoreDisk> {
+    const { config, name } = options
+    const { name: meshName, replicas, writeQuorum } = config.mesh
+    const directory = await openStoreDirectory({
+      directory: join(config.dataPath, name),
+      mesh: meshIdentity(meshName, replicas, writeQuorum),
+      ...{ shards: SHARDS, clock: systemClock, random: systemRandom },
+    })
+    try {
+      const schemas = await openSchemaStore(directory.path('schemas'))
+      const store = await openLevelStore({
+        directory: directory.directory,
+        bucketMs: config.storage.bucketUs / 1000,
+      })
+      const disk = new StoreDisk(directory, schemas, store, options)
+      await disk.latest.rebuild(store)
+      return disk
+    } catch (error) {
+      await directory.close()
+      throw error
+    }
+  }
+
+  /** Settles what was taken, seals the store, and lets others have the directory. */
+  async close(): Promise<void> {
+    try {
+      await this.writer.close()
+      await this.store.close()
+    } finally {
+      await this.directory.close()
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  /** From the store itself, at most HELD_FOR_MS old; older while the directory cannot be read. */
+  held(): Promise<Held> {
+    const nowMs = systemClock.monotonicMs()
+    if (nowMs - this.countedAtMs > HELD_FOR_MS) {
+      this.countedAtMs = nowMs
+      const before = this.counted
+      this.counted = this.store.stats().catch(() => before)
+    }
+    return this.counted
+  }
+
+  /** Undefined for what its publisher got wrong: that is not served, here as in a scan. */
+  private decode(frame: Frame): readonly Sample[] | undefined {
+    const schema = this.schemas.get(frame.schemaId)
+    if (schema === undefined) return undefined
+    try {
+      return codecFor(frame.codec).decode(frame.body, frame.count, schema)
+    } catch {
+      return undefined
+    }
+  }
+}

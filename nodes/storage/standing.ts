@@ -1,0 +1,38 @@
+// How a storage peer stands in the mesh: whether it acknowledges, whether it counts as having answered,
+// which shards are its own. Each "no" is a sentence that people read in /healthz and `skein status`.
+import {
+  currentMembers,
+  rankStores,
+  SHARDS,
+  type MemberTable,
+  type StoreId,
+} from '../../mesh/index.ts'
+import type { Repair, StoreMember } from '../../storage/index.ts'
+import type { StoreDisk } from './disk.ts'
+
+/** Why this store acknowledges nothing; undefined when it does. */
+export function whyRefusing(disk: StoreDisk, member: StoreMember): string | undefined {
+  const health = disk.writer.health()
+  if (health.state === 'failing') return `${health.code}: ${health.reason}`
+  if (member.isLeaving) return 'this store is leaving the mesh'
+  if (!member.joined) return 'waiting for the other stores to confirm this one'
+  return undefined
+}
+
+/** Why an answer of this store does not count for coverage; undefined when it does. */
+export function whyNotCounted(member: StoreMember, repair: Repair): string | undefined {
+  if (member.isLeaving) return 'it is leaving the mesh'
+  if (!member.joined) return 'it has not joined the mesh'
+  if (!repair.caughtUp) return 'it is still catching up'
+  return undefined
+}
+
+/** The shards among whose first `replicas` stores this one is. */
+export function ownedShards(table: MemberTable, storeId: StoreId, replicas: number): number[] {
+  const stores = currentMembers(table).filter((id) => table.get(id) === 'member')
+  const owned: number[] = []
+  for (let shard = 0; shard < SHARDS; shard++) {
+    if (rankStores(shard, stores).slice(0, replicas).includes(storeId)) owned.push(shard)
+  }
+  return owned
+}
