@@ -92,7 +92,7 @@ async function load(request: LoadRequest): Promise<LoadResult> {
   const samples = publisher.counters.samplesStored - samplesStored
   const frames = publisher.counters.framesStored - framesStored
   const { user, system } = process.cpuUsage(cpu)
-  await publisher.allStored()
+  await publisher.stored()
   return {
     ...{ samples, frames, seconds, cpuSeconds: (user + system) / 1e6 },
     ...{ storedP50Us: stored.percentile(50), storedP99Us: stored.percentile(99) },

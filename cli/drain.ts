@@ -23,7 +23,7 @@ export async function drain(publisher: Publisher, options: DrainOptions): Promis
   const timer = new AbortController()
   const timeout = delay(timeoutMs, undefined, { signal: timer.signal }).catch(() => undefined)
   const why = await Promise.race([
-    publisher.allStored().then(() => 'stored' as const),
+    publisher.stored().then(() => 'stored' as const),
     stopping.then(() => 'stopping' as const),
     timeout,
   ])

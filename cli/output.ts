@@ -1,7 +1,7 @@
 // What a verb prints: results to stdout, one JSON document or line per result with --json; everything
 // said about the work (progress, warnings, errors) to stderr.
 import { styleText } from 'node:util'
-import { CommanderError } from 'commander'
+import type { CommanderError } from 'commander'
 import { EXIT } from './exit-codes.ts'
 import { jsonLine } from './format/json-line.ts'
 

@@ -17,6 +17,7 @@ export class Refusals {
     this.count += 1
     if (this.json) process.stderr.write(jsonLine({ refused: { row, reason } }))
     else if (this.count <= LISTED_MAX) warner(false)(`row ${row} refused: ${reason}`)
-    else if (this.count === LISTED_MAX + 1) warner(false)('more rows refused: --json lists them all')
+    else if (this.count === LISTED_MAX + 1)
+      warner(false)('more rows refused: --json lists them all')
   }
 }

@@ -27,7 +27,8 @@ export const FRAME_SPAN_US_MAX = 600_000_000
 
 /** "SKF" and the version, read as one little-endian number. */
 const MAGIC = 0x01464b53
-const SEQUENCE_MAX = Number.MAX_SAFE_INTEGER
+/** What fits the 48 bits of a sequence in an ack: a frame a microsecond for nine years. */
+const SEQUENCE_MAX = 2 ** 48 - 1
 
 /** How the body is encoded; `none` for kinds that carry no samples. */
 export const CODECS = ['none', 'columnar', 'msgpack', 'json', 'protobuf'] as const
@@ -163,8 +164,8 @@ export function openFrame(bytes: Buffer): Frame {
 function checkHeader(header: FrameHeader): void {
   checkName('stream', header.stream)
   const { sequence, firstUs, lastUs, count } = header
-  if (!Number.isSafeInteger(sequence) || sequence < 1) {
-    throw new RangeError(`sequence ${sequence} is not a positive safe integer`)
+  if (!Number.isSafeInteger(sequence) || sequence < 1 || sequence > SEQUENCE_MAX) {
+    throw new RangeError(`sequence ${sequence} is not in 1..${SEQUENCE_MAX}`)
   }
   if (!Number.isSafeInteger(firstUs) || !Number.isSafeInteger(lastUs) || firstUs < 0) {
     throw new RangeError(`event times ${firstUs}..${lastUs} are not non-negative safe integers`)

@@ -12,6 +12,7 @@ import {
   type PeerInfo,
 } from './announcement.ts'
 import type { Clock, Timer } from './clock.ts'
+import { MeshError } from './errors.ts'
 import {
   currentMembers,
   mergeTables,
@@ -25,6 +26,8 @@ import { isPeerTransport, type Message, type PeerTransport, type Transport } fro
 export const ANNOUNCE_MS = 1000
 export const SUSPECT_AFTER_MS = 3000
 const FORGET_AFTER_MS = 60_000
+/** Peers of another mesh that are remembered as told of. */
+const MISMATCHED_MAX = 1000
 
 /** The mesh as all its processes must agree on it. */
 export interface MeshIdentity {
@@ -68,6 +71,8 @@ export interface MembershipOptions {
   readonly onAnnouncement?: (announcement: Announcement) => void
   /** Called once per peer that names this mesh with other R, W or id: it is not talked to. */
   readonly onMismatch?: (announcement: Announcement) => void
+  /** Called for an announced endpoint that nobody can link to. */
+  readonly onBadEndpoint?: (endpoint: string, reason: string) => void
 }
 
 interface PeerRecord {
@@ -100,11 +105,20 @@ export class Membership {
     this.links = isPeerTransport(options.transport) ? options.transport : undefined
   }
 
-  /** Subscribes, dials the seeds and begins to announce. Start order of peers does not matter. */
+  /**
+   * Subscribes, dials the seeds and begins to announce. Start order of peers does not matter.
+   * @throws MeshError MESH_ADDRESS_INVALID for a seed that is no address.
+   */
   async start(): Promise<void> {
     const { transport } = this.options
     await transport.subscribe(PEERS_TOPIC, (batch) => this.receive(batch))
     this.links?.onLink(({ peer, up }) => this.linkChanged(peer, up))
+    // A seed that is no address is this process's own mistake, and is thrown.
+    for (const seed of this.options.seeds) {
+      if (seed === this.links?.endpoint) continue
+      this.dialled.add(seed)
+      this.links?.link(seed)
+    }
     this.relink()
     this.tick()
   }
@@ -186,7 +200,7 @@ export class Membership {
       announcement.writeQuorum === mesh.writeQuorum
     if (!same) {
       if (!this.mismatched.has(self.id)) onMismatch?.(announcement)
-      this.mismatched.add(self.id)
+      if (this.mismatched.size < MISMATCHED_MAX) this.mismatched.add(self.id)
       return
     }
     onAnnouncement?.(announcement)
@@ -213,7 +227,8 @@ export class Membership {
 
   /** Takes in what is known of a peer, from itself or by hearsay. */
   private note(info: PeerInfo, heardMsAgo: number, direct: boolean): void {
-    if (heardMsAgo > FORGET_AFTER_MS || this.isOutlived(info)) return
+    if (heardMsAgo > FORGET_AFTER_MS && !this.isMemberStore(info)) return
+    if (this.isOutlived(info)) return
     const heardAtMs = this.options.clock.monotonicMs() - heardMsAgo
     const record = this.records.get(info.id)
     if (record === undefined) {
@@ -229,6 +244,12 @@ export class Membership {
     }
     // Only the peer itself can say that a lost link is no matter.
     if (direct) record.linkLost = false
+  }
+
+  /** Member stores are not forgotten: their disks hold what others may lack, wherever they are. */
+  private isMemberStore({ storeId }: PeerInfo): boolean {
+    const state = storeId === undefined ? undefined : this.table.get(storeId)
+    return state === 'member' || state === 'leaving'
   }
 
   /** A later process already serves this disk. */
@@ -262,30 +283,48 @@ export class Membership {
   private linkChanged(peer: PeerId, up: boolean): void {
     const record = this.records.get(peer)
     if (up) this.announce(peer)
-    else if (record !== undefined) record.linkLost = true
+    // A link that this side gave up says nothing about the other side.
+    else if (record !== undefined && this.dialled.has(record.info.endpoint ?? '')) {
+      record.linkLost = true
+    }
     this.changed()
   }
 
   /** Links to the seeds and to every peer this role wants; drops links to peers long gone. */
-  private relink(): void {
-    if (this.links === undefined) return
+  relink(): void {
+    if (this.links === undefined || this.closed) return
     const { seeds, wants = (peer) => peer.roles.includes('storage') } = this.options
     const wanted = new Set(seeds)
     for (const { info } of this.records.values()) {
       if (info.endpoint !== undefined && wants(info)) wanted.add(info.endpoint)
     }
     if (this.links.endpoint !== undefined) wanted.delete(this.links.endpoint)
-    for (const endpoint of wanted) if (!this.dialled.has(endpoint)) this.links.link(endpoint)
-    for (const endpoint of this.dialled) if (!wanted.has(endpoint)) this.links.unlink(endpoint)
-    this.dialled.clear()
-    for (const endpoint of wanted) this.dialled.add(endpoint)
+    for (const endpoint of wanted) if (!this.dialled.has(endpoint)) this.dial(endpoint)
+    for (const endpoint of this.dialled) {
+      if (wanted.has(endpoint)) continue
+      this.dialled.delete(endpoint)
+      this.links.unlink(endpoint)
+    }
+  }
+
+  private dial(endpoint: string): void {
+    this.dialled.add(endpoint)
+    try {
+      this.links!.link(endpoint)
+    } catch (error) {
+      // What somebody announced is no address: that must not end those who hear of it.
+      if (!(error instanceof MeshError)) throw error
+      this.options.onBadEndpoint?.(endpoint, error.message)
+    }
   }
 
   private tick(): void {
     if (this.closed) return
     const now = this.options.clock.monotonicMs()
     for (const [id, record] of this.records) {
-      if (now - record.heardAtMs > FORGET_AFTER_MS) this.records.delete(id)
+      if (now - record.heardAtMs > FORGET_AFTER_MS && !this.isMemberStore(record.info)) {
+        this.records.delete(id)
+      }
     }
     this.relink()
     this.announce()

@@ -16,7 +16,9 @@ const MESH = '00112233445566ff' as MeshId
 const id = fc
   .uint8Array({ minLength: 8, maxLength: 8 })
   .map((bytes) => Buffer.from(bytes).toString('hex'))
-const frames = fc.array(fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes)))
+const frames = fc.array(
+  fc.uint8Array({ minLength: 60, maxLength: 300 }).map((bytes) => Buffer.from(bytes)),
+)
 const key: fc.Arbitrary<LaneKey> = fc
   .tuple(fc.stringMatching(/^[a-zA-Zé]{1,20}$/), fc.stringMatching(/^[a-z.]{1,20}$/), id)
   .map(([source, stream, epoch]) => laneKey(source, stream, epoch as Epoch))

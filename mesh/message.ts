@@ -3,7 +3,7 @@
 //   0        4          12           20       24
 //   | SKM 1  | mesh id  | publisher  | count  | length u32, frame | length u32, frame | …
 //   | magic  | 8 bytes  | 8 bytes    | u32    |
-import { FRAME_BYTES_MAX } from './frame.ts'
+import { FRAME_BYTES_MAX, FRAME_HEADER_BYTES } from './frame.ts'
 import type { MeshId, PeerId } from './names.ts'
 
 const MAGIC = 0x014d4b53
@@ -52,7 +52,8 @@ export function readMessage(bytes: Buffer, meshId: MeshId): Envelope | MessageFa
   for (let i = 0; i < count; i++) {
     if (at + 4 > bytes.length) return 'length'
     const length = bytes.readUInt32LE(at)
-    if (length > FRAME_BYTES_MAX || at + 4 + length > bytes.length) return 'length'
+    if (length < FRAME_HEADER_BYTES || length > FRAME_BYTES_MAX) return 'length'
+    if (at + 4 + length > bytes.length) return 'length'
     frames.push(bytes.subarray(at + 4, at + 4 + length))
     at += 4 + length
   }

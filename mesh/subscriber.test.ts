@@ -148,7 +148,9 @@ describe('subscriber', () => {
     const { current } = world
     await current.open()
     current.sender.publish(liveTopic(1, STREAM), Buffer.from('not a message'))
-    const broken = encodeMessage(TEST_MESH.id, current.sender.peerId, [Buffer.from('not a frame')])
+    const broken = encodeMessage(TEST_MESH.id, current.sender.peerId, [
+      Buffer.alloc(80, 'not a frame'),
+    ])
     current.sender.publish(liveTopic(1, STREAM), broken)
     await current.send(1)
     expect(current.order()).toEqual(['1'])

@@ -235,7 +235,7 @@ export class StorageNode {
         health: () => this.health(),
         metrics: storageMetrics({ disk, ingest, repair, transport, refusing }),
         addRoutes: (app) => {
-          app.post('/v1/peers/remove', async (request) => this.remove(request.body))
+          app.post('/v1/peers/remove', (request) => this.remove(request.body))
         },
       })
     } catch (error) {
@@ -274,7 +274,11 @@ export class StorageNode {
     const { membership } = this.session
     return [...this.member.members].map(([storeId, state]) => {
       const isThis = storeId === this.storeId
-      return { storeId, state, http: isThis ? this.server?.url : membership.storeView(storeId).http }
+      return {
+        storeId,
+        state,
+        http: isThis ? this.server?.url : membership.storeView(storeId).http,
+      }
     })
   }
 

@@ -139,7 +139,7 @@ export class Ingest {
     results: readonly CommitResult<PeerId>[],
     grantBytes: number,
   ): void {
-    const { mesh, store, storeId, transport, level = 'synced' } = this.options
+    const { mesh, storeId, transport, level = 'synced' } = this.options
     const sequences = new Map<LaneKey, IntervalSet>()
     const conflicts: Conflict[] = []
     for (const { outcome, laneKey, sequence } of results) {
@@ -153,29 +153,10 @@ export class Ingest {
     }
     const lanes: LaneAck[] = []
     for (const [lane, touched] of sequences) {
-      const held = store.lane(lane)?.held
-      if (held !== undefined) lanes.push({ lane, runs: runsAround(held, touched) })
+      lanes.push({ lane, runs: touched.toRuns().slice(0, 2 * ACK_RUNS_MAX) })
     }
     const ack = { storeId, level, grantBytes, lanes, conflicts }
     transport.publish(ackTopic(publisher), encodeAck(mesh.id, ack), publisher)
     this.counters.acksSent += 1
   }
-}
-
-/** The held runs that contain any of the touched sequences: more than what is new, so that acks may be lost. */
-function runsAround(held: IntervalSet, touched: IntervalSet): number[] {
-  const runs: number[] = []
-  for (const [from, to] of touched) {
-    for (let at = from; at <= to;) {
-      const run = held.runAt(at)
-      if (run === undefined) {
-        at += 1
-        continue
-      }
-      if (runs.at(-2) !== run[0]) runs.push(run[0], run[1])
-      if (runs.length >= 2 * ACK_RUNS_MAX) return runs
-      at = run[1] + 1
-    }
-  }
-  return runs
 }

@@ -27,7 +27,10 @@ test('an observer is told when only what a store says of the members has changed
   } as unknown as Transport
   let changes = 0
   const membership = new Membership({
-    ...{ mesh, transport, clock: new FakeClock(), seeds: [] },
+    mesh,
+    transport,
+    clock: new FakeClock(),
+    seeds: [],
     onChange: () => (changes += 1),
   })
   await membership.start()
@@ -36,8 +39,16 @@ test('an observer is told when only what a store says of the members has changed
     const self = { id: storeId as string as PeerId, storeId, incarnation: 1, joined: true }
     const { id, name: meshName, replicas, writeQuorum } = mesh
     const bytes = encodeAnnouncement({
-      ...{ mesh: id, meshName, replicas, writeQuorum, self: { ...self, roles: ['storage'] } },
-      ...{ grantBytes: 1, known: [] },
+      mesh: id,
+      meshName,
+      replicas,
+      writeQuorum,
+      self: {
+        ...self,
+        roles: ['storage'],
+      },
+      grantBytes: 1,
+      known: [],
       members: new Map(members.map((member) => [member, 'member'])),
     })
     await hear!([{ topic: 'm/peers', bytes, from: self.id }])

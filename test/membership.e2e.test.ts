@@ -20,7 +20,7 @@ async function publish(mesh: TestMesh, seed: string, round: number): Promise<voi
     const sample = { timeUs: round * 1e6 + i, fields: { round, i } }
     expect(publisher.publish(STREAM, `source-${i}`, sample)).toBe(true)
   }
-  const { level, stores } = await publisher.allStored()
+  const { level, stores } = await publisher.stored()
   expect(level).toBe('synced')
   expect(new Set(stores).size).toBeGreaterThanOrEqual(2)
 }
@@ -37,7 +37,10 @@ async function answerThrough(
 }
 
 /** Whether each frame that any of these stores holds is on all its owners among `members`. */
-async function isOnOwners(stores: readonly StoragePeer[], members: readonly StoreId[]): Promise<boolean> {
+async function isOnOwners(
+  stores: readonly StoragePeer[],
+  members: readonly StoreId[],
+): Promise<boolean> {
   const digests = await Promise.all(stores.map((store) => store.digest({ stream: STREAM })))
   const heldBy = new Map(digests.map(({ storeId, lanes }) => [storeId, lanes]))
   return digests
@@ -46,7 +49,9 @@ async function isOnOwners(stores: readonly StoragePeer[], members: readonly Stor
       rankStores(shardOf(source), members)
         .slice(0, 2)
         .every((owner) => {
-          const lane = heldBy.get(owner)?.find((one) => one.source === source && one.epoch === epoch)
+          const lane = heldBy
+            .get(owner)
+            ?.find((one) => one.source === source && one.epoch === epoch)
           return new IntervalSet(held).minus(new IntervalSet(lane?.held ?? [])).isEmpty
         }),
     )
@@ -74,7 +79,11 @@ async function startInOrder(mesh: TestMesh, order: readonly number[]): Promise<v
   for (const peer of mesh.stores.slice(1)) {
     const answer = await answerThrough(mesh, peer)
     expect({ order, ...answer }).toEqual({
-      ...{ order, complete: true, rows: 2 * SOURCES, members: 3, reasons: [] },
+      order,
+      complete: true,
+      rows: 2 * SOURCES,
+      members: 3,
+      reasons: [],
     })
   }
 }
@@ -106,7 +115,9 @@ test('stores that start at the same moment all become members', async () => {
   )
 }, 60_000)
 
-test.concurrent('a store that lost its disk returns as another store, is refilled, and the old one can be removed', async ({ onTestFinished }) => {
+test.concurrent('a store that lost its disk returns as another store, is refilled, and the old one can be removed', async ({
+  onTestFinished,
+}) => {
   const mesh = createMesh(onTestFinished)
   await mesh.startStores(3)
   const [seed, second, wiped] = mesh.stores as [StoragePeer, StoragePeer, StoragePeer]
@@ -123,21 +134,27 @@ test.concurrent('a store that lost its disk returns as another store, is refille
   // The lost disk is still a member: three of four must answer, and the new one only counts refilled.
   await wiped.caughtUp(SETTLE_MS)
   await eventually(async () => (await answerThrough(mesh, wiped)).complete, {
-    ...{ what: 'the mesh is complete without the lost disk', deadlineMs: SETTLE_MS, everyMs: 50 },
+    what: 'the mesh is complete without the lost disk',
+    deadlineMs: SETTLE_MS,
+    everyMs: 50,
   })
   expect(await answerThrough(mesh, seed)).toMatchObject({ members: 4, rows: 2 * SOURCES })
 
   const { code } = await mesh.skein(['peers', 'remove', before], [second.endpoint])
   expect(code).toBe(0)
   await eventually(async () => (await answerThrough(mesh, seed)).members === 3, {
-    ...{ what: 'the lost disk is no member', deadlineMs: SETTLE_MS, everyMs: 100 },
+    what: 'the lost disk is no member',
+    deadlineMs: SETTLE_MS,
+    everyMs: 100,
   })
   const members = await Promise.all(mesh.stores.map((store) => store.storeId()))
   expect(await isOnOwners(mesh.stores, members)).toBe(true)
   expect(await answerThrough(mesh, wiped)).toMatchObject({ complete: true, rows: 2 * SOURCES })
 }, 90_000)
 
-test.concurrent('a dead store is removed - its share goes to the others, and one more may be away', async ({ onTestFinished }) => {
+test.concurrent('a dead store is removed - its share goes to the others, and one more may be away', async ({
+  onTestFinished,
+}) => {
   const mesh = createMesh(onTestFinished)
   await mesh.startStores(4)
   const [seed, second, third, dead] = mesh.stores as [
@@ -156,10 +173,15 @@ test.concurrent('a dead store is removed - its share goes to the others, and one
   await third.caughtUp(SETTLE_MS)
   expect(await answerThrough(mesh, second)).toMatchObject({ complete: true, members: 4 })
 
-  const { code, stderr } = await mesh.skein(['peers', 'remove', deadId.slice(0, 8)], [third.endpoint])
+  const { code, stderr } = await mesh.skein(
+    ['peers', 'remove', deadId.slice(0, 8)],
+    [third.endpoint],
+  )
   expect({ code, stderr }).toMatchObject({ code: 0 })
   await eventually(async () => (await answerThrough(mesh, second)).members === 3, {
-    ...{ what: 'the dead store is removed', deadlineMs: SETTLE_MS, everyMs: 100 },
+    what: 'the dead store is removed',
+    deadlineMs: SETTLE_MS,
+    everyMs: 100,
   })
   // Removed only once all that it had is on two of those that remain.
   const remaining = [seed, second, third]
@@ -169,12 +191,17 @@ test.concurrent('a dead store is removed - its share goes to the others, and one
   await publish(mesh, second.endpoint, 3)
   await third.kill()
   expect(await answerThrough(mesh, second)).toEqual({
-    ...{ complete: true, rows: 3 * SOURCES, members: 3, reasons: [] },
+    complete: true,
+    rows: 3 * SOURCES,
+    members: 3,
+    reasons: [],
   })
   // Its disk is not taken back as if nothing had happened: it acknowledges and counts no more.
   await dead.start()
   await eventually(async () => !(await dead.isReady()), {
-    ...{ what: 'the removed store refuses', deadlineMs: SETTLE_MS, everyMs: 50 },
+    what: 'the removed store refuses',
+    deadlineMs: SETTLE_MS,
+    everyMs: 50,
   })
   expect((await answerThrough(mesh, second)).members).toBe(3)
 }, 120_000)

@@ -32,7 +32,11 @@ async function storedNumbers(mesh: TestMesh): Promise<Map<string, number[]>> {
 }
 
 /** A sample may have been written by a life that was killed before it could say so: one for each. */
-function expectStoredOnce(publisher: OutboxPublisher, stored: readonly number[], lives: number): void {
+function expectStoredOnce(
+  publisher: OutboxPublisher,
+  stored: readonly number[],
+  lives: number,
+): void {
   const { name } = publisher
   const distinct = new Set(stored)
   expect({ name, twice: stored.length - distinct.size }).toEqual({ name, twice: 0 })
@@ -49,7 +53,9 @@ async function expectAllEnded(mesh: TestMesh): Promise<void> {
 }
 
 describe('a publisher with a disk outbox', () => {
-  test('killed while no store is up - all it accepted is stored once when both are back', async ({ onTestFinished }) => {
+  test('killed while no store is up - all it accepted is stored once when both are back', async ({
+    onTestFinished,
+  }) => {
     const mesh = createMesh(onTestFinished)
     await mesh.startStores(2)
     const sources = ['p.1', 'p.2', 'p.3', 'p.4', 'p.5']
@@ -62,7 +68,8 @@ describe('a publisher with a disk outbox', () => {
     await Promise.all(mesh.stores.map((store) => store.kill()))
     const second = publisher.start({ from: 200, count: 3_000 })
     await eventually(() => publisher.said.has('published'), {
-      ...{ what: '3,000 samples are accepted', deadlineMs: 20_000 },
+      what: '3,000 samples are accepted',
+      deadlineMs: 2e4,
     })
     expect(publisher.accepted()).toHaveLength(3_200)
     expect(publisher.said.has('stored')).toBe(false)
@@ -78,7 +85,9 @@ describe('a publisher with a disk outbox', () => {
     await expectAllEnded(mesh)
   }, 90_000)
 
-  test(`killed at ${ROUNDS} steps between write, seal, send and ack - all it accepted is stored once (seed ${SEED})`, async ({ onTestFinished }) => {
+  test(`killed at ${ROUNDS} steps between write, seal, send and ack - all it accepted is stored once (seed ${SEED})`, async ({
+    onTestFinished,
+  }) => {
     const mesh = createMesh(onTestFinished)
     await mesh.startStores(2)
     const random = new SeededRandom(SEED)
@@ -118,7 +127,11 @@ function crashPoint(random: SeededRandom): CrashPoint {
 }
 
 /** Runs one life of a publisher, which ends by its own hand. */
-async function liveUntil(publisher: OutboxPublisher, life: number, crash: CrashPoint): Promise<void> {
+async function liveUntil(
+  publisher: OutboxPublisher,
+  life: number,
+  crash: CrashPoint,
+): Promise<void> {
   const program = publisher.start({ from: life * COUNT_MAX, count: COUNT_MAX, crash })
   const { signal } = await program.exited
   expect({ crash, signal, said: program.said }).toEqual({ crash, signal: 'SIGKILL', said: '' })
@@ -128,7 +141,7 @@ async function drain(session: Session, directory: string): Promise<void> {
   const { id: meshId } = session.mesh
   const outboxLog = await OutboxLog.open({ directory, meshId, clock: systemClock })
   const publisher = await session.publisher({ outboxLog })
-  await publisher.allStored()
+  await publisher.stored()
   expect(await publisher.close({ drainMs: 10_000 })).toBe(0)
 }
 

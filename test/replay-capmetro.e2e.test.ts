@@ -83,12 +83,16 @@ function aggregate(fields: QueryRow['fields'], name: string): number {
 
 /** Of all the days' rows; a row is in the file as often as its text is in the result. */
 function textsOf(buses: readonly Bus[]): string[] {
-  return buses.map((bus) => Object.values({ ...bus, speedKmh: bus.speedKmh.toFixed(6) }).join()).sort()
+  return buses
+    .map((bus) => Object.values({ ...bus, speedKmh: bus.speedKmh.toFixed(6) }).join())
+    .sort()
 }
 
 function busOf({ source, timeUs, fields }: QueryRow): Bus {
   return {
-    ...{ source, timeUs, speedKmh: fields['speed'] as number },
+    source,
+    timeUs,
+    speedKmh: fields['speed'] as number,
     latitude: fields['latitude'] as number,
     longitude: fields['longitude'] as number,
     route: fields['route_id'] as string,
@@ -123,8 +127,12 @@ describe.skipIf(!hasCapmetro())('a recorded day of buses', () => {
       const { result, refused } = await replay(day.file, day.mapping)
       expect(refused).toEqual([])
       expect(result).toMatchObject({
-        ...{ complete: true, rows: day.rowCount, samples: day.rowCount },
-        ...{ stored: day.rowCount, refused: 0, refusedBy: {} },
+        complete: true,
+        rows: day.rowCount,
+        samples: day.rowCount,
+        stored: day.rowCount,
+        refused: 0,
+        refusedBy: {},
       })
       const times = buses.map(({ timeUs }) => timeUs)
       const [from, to] = [Math.min(...times), Math.max(...times) + 1]
@@ -148,7 +156,9 @@ describe.skipIf(!hasCapmetro())('a recorded day of buses', () => {
     // some drove on both days, of which the earlier was stored last.
     expect([...bySource.values()].filter((rows) => isNotLast(rows)).length).toBeGreaterThan(10)
     const ofBoth = new Set(readDay(DAY_2015).map(({ source }) => source))
-    expect(newest.filter((row) => isIn2016(row) && ofBoth.has(row.source)).length).toBeGreaterThan(10)
+    expect(newest.filter((row) => isIn2016(row) && ofBoth.has(row.source)).length).toBeGreaterThan(
+      10,
+    )
     const rows = await query('latest', '--stream', STREAM)
     expect(textsOf(rows.map(busOf))).toEqual(textsOf(newest))
   }, 60_000)
@@ -190,8 +200,10 @@ describe.skipIf(!hasCapmetro())('a recorded day of buses', () => {
     expect(refused.map(({ row }) => row)).toEqual([...refusals.keys()])
     for (const { row, reason } of refused) expect(reason).toMatch(refusals.get(row)!)
     expect(result).toMatchObject({
-      ...{ rows: DAY_2016.rowCount, refused: broken.size },
-      ...{ samples: DAY_2016.rowCount - broken.size, stored: DAY_2016.rowCount - broken.size },
+      rows: DAY_2016.rowCount,
+      refused: broken.size,
+      samples: DAY_2016.rowCount - broken.size,
+      stored: DAY_2016.rowCount - broken.size,
     })
     const sum = Object.values(result.refusedBy).reduce((total, count) => total + count, 0)
     expect(sum).toBe(broken.size)
@@ -240,7 +252,11 @@ function expectSame(rows: readonly BucketRow[], buses: readonly Bus[], by: strin
 }
 
 /** The day with a few lines spoilt: what is expected to be said of each, by line. */
-function damagedCopy(day: Day): { file: string; refusals: Map<number, RegExp>; broken: Set<number> } {
+function damagedCopy(day: Day): {
+  file: string
+  refusals: Map<number, RegExp>
+  broken: Set<number>
+} {
   const lines = linesOf(day.file)
   const refusals = new Map<number, RegExp>()
   const spoil = (line: number, change: (cells: string[]) => string[], reason: RegExp): void => {

@@ -6,7 +6,7 @@ const GAPS_SHOWN = 5
 
 export function describeCoverage(coverage: Coverage, rows: number): string[] {
   const { complete, reasons, answered, members, gaps } = coverage
-  const head = `${count(rows)} rows from ${answered} of ${members} stores: ${complete ? 'complete' : 'not complete'}`
+  const head = `${count(rows)} ${rows === 1 ? 'row' : 'rows'} from ${answered} of ${members} stores: ${complete ? 'complete' : 'not complete'}`
   const lines = [head, ...reasons.map((reason) => `  ${reason}`)]
   for (const { source, missing, lost, skipped, unreachable } of gaps.slice(0, GAPS_SHOWN)) {
     const parts = [

@@ -1,8 +1,9 @@
 // Rows of a query as a table: time, source, then a column per field; numbers stand at the right.
+import type { Value } from '../../mesh/index.ts'
 import { formatTime, type BucketRow, type Row } from '../../storage/index.ts'
 import { table, type Column } from './table.ts'
 
-type Cells = Readonly<Record<string, unknown>>
+type Cells = Readonly<Record<string, Value | undefined>>
 
 /** `columns`: of the terminal, where there is one. */
 export function rowTable(rows: readonly (Row | BucketRow)[], columns?: number): string[] {
@@ -27,7 +28,7 @@ export function timeText(timeUs: number): string {
 }
 
 function cellsOf(row: Row | BucketRow): Cells {
-  const cells: Record<string, unknown> = { time: timeText(row.timeUs) }
+  const cells: Record<string, Value | undefined> = { time: timeText(row.timeUs) }
   if (row.source !== undefined) cells['source'] = row.source
   for (const [name, value] of Object.entries(row.fields)) {
     if (typeof value !== 'object') cells[name] = value
@@ -37,7 +38,7 @@ function cellsOf(row: Row | BucketRow): Cells {
 }
 
 /** Numbers to six digits behind the point at most: a table is for the eye. */
-function text(value: unknown): string {
+function text(value: Value | undefined): string {
   if (value === undefined) return ''
   if (typeof value !== 'number' || Number.isInteger(value)) return String(value)
   return String(Number(value.toFixed(6)))

@@ -91,7 +91,8 @@ export class Child {
         const wasReady = this.state === 'ready'
         this.become('stopped')
         ready.reject(failure)
-        if (wasReady && !this.stopping) this.restart(code === null ? `by ${signal}` : `with ${code}`)
+        if (wasReady && !this.stopping)
+          this.restart(code === null ? `by ${signal}` : `with ${code}`)
         resolve()
       })
     })
@@ -106,7 +107,9 @@ export class Child {
     const message: StopMessage = { type: 'stop', drainMs }
     if (this.process.connected) this.process.send(message)
     const kill = setTimeout(() => {
-      this.options.onLog(`${this.name} did not end in ${(drainMs + END_MS) / 1000} s and was killed`)
+      this.options.onLog(
+        `${this.name} did not end in ${(drainMs + END_MS) / 1000} s and was killed`,
+      )
       this.kill()
     }, drainMs + END_MS)
     await this.exited

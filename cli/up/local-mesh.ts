@@ -74,16 +74,17 @@ export class LocalMesh {
    */
   async start(onSeeds: (seeds: readonly string[]) => void): Promise<void> {
     const { storage, aggregators, vehicles } = this.options.config.up
-    const first = this.child('storage', 1)
-    await first.start()
-    this.seeds = [first.endpoint!]
+    const group = (role: ChildRole, count: number): Child[] =>
+      Array.from({ length: count }, (_, i) => this.child(role, i + 1))
+    const [first, ...stores] = group('storage', storage)
+    const others = [...stores, ...group('aggregator', aggregators)]
+    const fleets = group('fleet', vehicles > 0 ? 1 : 0)
+    await first!.start()
+    this.seeds = [first!.endpoint!]
     onSeeds(this.seeds)
-    const others = Array.from({ length: storage - 1 }, (_, i) => this.child('storage', i + 2))
-    for (let i = 1; i <= aggregators; i++) others.push(this.child('aggregator', i))
     await Promise.all([this.listen(), ...others.map((child) => child.start())])
-    if (vehicles === 0) return
-    await this.quorum()
-    await this.child('fleet', 1).start()
+    if (fleets.length > 0) await this.quorum()
+    await Promise.all(fleets.map((child) => child.start()))
   }
 
   /** Parks the fleet and waits until what it published is stored. */
@@ -164,7 +165,14 @@ export class LocalMesh {
     const name = `${role}-${index}`
     const child: Child = new Child({
       ...{ name, role },
-      args: () => [...this.options.flags, ...this.ownFlags(role, index), 'node', role, '--name', name],
+      args: () => [
+        ...this.options.flags,
+        ...this.ownFlags(role, index),
+        'node',
+        role,
+        '--name',
+        name,
+      ],
       onMessage: (message) => this.hear(child, message),
       onLog: (line) => this.log(line),
       onChange: () => this.change(),

@@ -107,7 +107,11 @@ async function peersOf(mesh: LocalMesh, signal: AbortSignal): Promise<PeerSummar
     const stats = mesh.stores.get(name)
     if (stats === undefined) return []
     const fresh = http && (await orUndefined(fetchStoreStatus(http), signal))
-    const held = fresh && { frames: fresh.frames, samples: fresh.samples, diskBytes: fresh.diskBytes }
+    const held = fresh && {
+      frames: fresh.frames,
+      samples: fresh.samples,
+      diskBytes: fresh.diskBytes,
+    }
     return [{ name, http, ...stats, ...held }]
   })
   return (await Promise.all(peers)).flat()

@@ -80,7 +80,7 @@ function watchLines(mesh: LocalMesh, config: Config, warn: Warn): View {
 const HINT = `In another terminal: npx skein query latest --stream ${FLEET_STREAM}`
 
 function stateOf(mesh: LocalMesh, config: Config, rates: Rates): UpState {
-  const uptimeMs = (Date.now() * 1000 - mesh.startedUs) / 1000
+  const uptimeMs = Math.max(0, Date.now() - mesh.startedUs / 1000)
   return {
     ...{ mesh: config.mesh.name, transport: config.transport.name, uptimeMs },
     flows: flowsOf(mesh, config, rates),
@@ -112,7 +112,8 @@ function flowsOf(mesh: LocalMesh, config: Config, rates: Rates): UpFlow[] {
     {
       ...flow('live', mesh.liveSamples),
       ...(live.max > 0 && { p50Us: live.p50, p99Us: live.p99 }),
-      ...(mesh.missedFrames > 0 && { note: `${count(mesh.missedFrames)} frames missed`, isBad: true }),
+      // Mostly of vehicles that were off the network: what they send late is stored, and not live.
+      ...(mesh.missedFrames > 0 && { note: `${count(mesh.missedFrames)} frames not seen live` }),
     },
   ]
   if (config.up.aggregators > 0) {
@@ -149,7 +150,8 @@ function factsOf(
   const store = mesh.stores.get(name)
   if (store === undefined) return memory
   const { samples, queuedBytes, missingFrames, refusing } = store
-  const repair = missingFrames > 0 ? `${count(missingFrames)} frames` : undefined
+  const frames = missingFrames === 1 ? 'frame' : 'frames'
+  const repair = missingFrames > 0 ? `${count(missingFrames)} ${frames}` : undefined
   const isDegraded = refusing !== undefined && state === 'ready'
   return {
     ...flow(samples, repair ?? (queuedBytes > 0 ? bytes(queuedBytes) : '0')),

@@ -72,7 +72,10 @@ export function addNode(program: Command): void {
       .description(what)
       .option('--name <name>', 'names its directory under --data', role)
     if (role !== 'fleet') {
-      verb.option('--bind <endpoint>', 'where others reach it (default: any free port of 127.0.0.1)')
+      verb.option(
+        '--bind <endpoint>',
+        'where others reach it (default: any free port of 127.0.0.1)',
+      )
     }
     verb.action((flags: NodeFlags, command: Command) => runNode(command, flags, start))
   }
@@ -85,7 +88,9 @@ async function runNode(
 ): Promise<void> {
   const isChild = process.send !== undefined
   const json = wantsJson(command)
-  const warn = isChild ? (message: string) => tellParent({ type: 'warning', message }) : warner(json)
+  const warn = isChild
+    ? (message: string) => tellParent({ type: 'warning', message })
+    : warner(json)
   const stopping = stopRequested()
   let drainMs = STOP_MS - CLOSE_MS
   process.on('message', (message: StopMessage) => {
@@ -118,7 +123,7 @@ async function runNode(
     }
   } catch (error) {
     const { code = 'INTERNAL', message } = error as Error & { code?: string }
-    tellParent({ type: 'failed', code: String(code), message })
+    tellParent({ type: 'failed', code, message })
     // A parent has the message; a stack of something unforeseen must not get lost.
     const isSaid = isChild && code !== 'INTERNAL'
     process.exitCode = isSaid ? EXIT.failed : reportError(error, json)

@@ -156,7 +156,10 @@ function queryOf(kind: string, flags: QueryFlags): Record<string, unknown> {
     text?.split(',').map((part) => part.trim())
   const query: Record<string, unknown> = {
     ...{ kind, stream, sources: list(source), fields: list(fields), aggregates: list(agg) },
-    ...{ where: where?.map(condition), limit: limit === undefined ? undefined : wholeNumber('--limit', limit) },
+    ...{
+      where: where?.map(condition),
+      limit: limit === undefined ? undefined : wholeNumber('--limit', limit),
+    },
     ...rest,
     from: timeOf(rest.from),
     to: timeOf(rest.to),

@@ -2,13 +2,7 @@
 import { once } from 'node:events'
 import type { Command } from 'commander'
 import { nearestName, type LiveFrame, type Missed } from '../../mesh/index.ts'
-import {
-  askFrom,
-  onAnyPort,
-  openSession,
-  stopRequested,
-  type Config,
-} from '../../nodes/index.ts'
+import { askFrom, onAnyPort, openSession, stopRequested, type Config } from '../../nodes/index.ts'
 import { toJsonFields } from '../../storage/index.ts'
 import { contextOf, findMesh, wantsJson } from '../context.ts'
 import { jsonLine } from '../format/json-line.ts'

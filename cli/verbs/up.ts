@@ -61,14 +61,14 @@ async function up(flags: UpFlags, command: Command): Promise<void> {
     ...{ config, flags: childFlags(flags, command) },
     onLog: (line) => view.log(line),
   })
-  const view = watch(mesh, config, json, warner(json))
   // A second signal ends this process at once: its nodes with it.
   process.once('exit', () => mesh.kill())
   let limits = HURRIED
   let stopByMs = Infinity
   void stopping.then(() => (stopByMs = performance.now() + STOP_MS))
+  const started = mesh.start((seeds) => data.announce(seeds)).then(() => 'started' as const)
+  const view = watch(mesh, config, json, warner(json))
   try {
-    const started = mesh.start((seeds) => data.announce(seeds)).then(() => 'started' as const)
     // What is still starting when it is stopped fails, and nobody wants to know.
     started.catch(() => undefined)
     if ((await Promise.race([started, stopping])) === 'started') {

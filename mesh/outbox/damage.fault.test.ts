@@ -156,7 +156,8 @@ async function certainLanes(name: string): Promise<number> {
 
 test(`a flipped bit never gives a lane a wrong last sequence (seed ${SEED})`, async () => {
   await writeLanes('crashed')
-  expect(await certainLanes('crashed')).toBe(3)
+  copySegments(join(root, 'crashed'), join(root, 'unharmed'))
+  expect(await certainLanes('unharmed')).toBe(3)
   const names = segmentNames(join(root, 'crashed')).slice(-3)
   const random = seededRandom(SEED)
   const counts = new Set<number>()
@@ -176,7 +177,6 @@ test(`a flipped bit never gives a lane a wrong last sequence (seed ${SEED})`, as
   // The length of the very last record: with another one it looks like a write cut short.
   const newest = readFileSync(join(root, 'crashed', names.at(-1)!))
   const last = lastRecordAt(newest)
-  console.log(newest.length, last, newest[last+8], names)
   for (let bit = 0; bit < 32; bit++) await flip(names.at(-1)!, last + 4 + (bit >> 3), bit & 7)
   // Damage before the newest checkpoint changes nothing; after it, only the end of c is certain.
   expect(counts).toContain(3)

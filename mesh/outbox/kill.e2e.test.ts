@@ -6,6 +6,7 @@ import { readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { readBootId } from './boot.ts'
 import { OutboxLog, type Recovered } from './log.ts'
 import {
   copySegments,
@@ -33,18 +34,26 @@ class Promises {
   readonly accepted = new Set<number>()
   readonly sealed = new Map<number, readonly number[]>()
   readonly done = new Set<number>()
+  private lastSequence = 0
 
   hear(line: string): void {
     const [what, ...rest] = line.split(' ')
     const numbers = rest.map(Number)
     if (what === 'A') this.accepted.add(numbers[0]!)
-    else if (what === 'S') this.sealed.set(numbers[0]!, numbers.slice(1))
-    else if (what === 'D') this.done.add(numbers[0]!)
+    else if (what === 'S') {
+      this.sealed.set(numbers[0]!, numbers.slice(2))
+      this.lastSequence = numbers[1]!
+    } else if (what === 'D') this.done.add(numbers[0]!)
   }
 
   /** Compares with what is on disk, and learns what was written just before the kill. */
-  check({ frames, samples, damagedRecords }: Recovered): void {
+  check({ frames, samples, lanes, damagedRecords }: Recovered): void {
     expect(damagedRecords).toBe(0)
+    for (const { frame } of frames) this.lastSequence = Math.max(this.lastSequence, frame.sequence)
+    // All frames are in one lane. Without a boot id nobody can know that this was no power cut.
+    const uncertain = readBootId() === ''
+    const lane = { lastSequence: this.lastSequence, ended: false, uncertain }
+    expect(lanes).toMatchObject(this.lastSequence === 0 ? [] : [lane])
     for (const { position, frame } of frames) {
       const numbers = numbersIn(frame.bytes)
       expect(this.sealed.get(position) ?? numbers).toEqual(numbers)

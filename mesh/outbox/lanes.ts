@@ -1,6 +1,6 @@
 // How far each lane got: the greatest sequence ever sealed in it, kept when its frames and their
 // segments are long gone, so that the next life can write the lane's end frame behind it. Part of the
-// live set; every segment's checkpoint holds all of it (docs/outbox-format.md §5).
+// live set; every segment's checkpoint holds all of it (docs/outbox-format.md §7).
 //
 // Invariant: `lastSequence` is exact, or the lane is uncertain. A lane is forgotten when nothing is
 // left to do in it: its end is sealed, or uncertain, and none of its frames is live.

@@ -21,6 +21,10 @@ export class Entry {
   /** Where the outbox log keeps it, with a disk outbox. */
   readonly position: FramePosition | undefined
   state: EntryState = 'pending'
+  /** Its place in line: frames are numbered as they are sealed; one that got a new name keeps its number. */
+  number = 0
+  /** The sender has been given it: until then it is in nobody's queue. */
+  isHanded = false
   /** Stores known to hold it, leaving ones included. */
   readonly heldBy: StoreId[] = []
   /** Where it waits to be sent or acknowledged. */

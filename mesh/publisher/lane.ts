@@ -7,6 +7,9 @@ import { liveTopic } from '../topic.ts'
 import { Deque } from './deque.ts'
 import type { Entry } from './entry.ts'
 
+/** Finished frames that may lie behind a pending one. */
+const SWEEP_AT = 1024
+
 export class OutgoingLane implements Lane {
   readonly source: string
   readonly stream: string
@@ -26,6 +29,8 @@ export class OutgoingLane implements Lane {
   ended = false
   /** The lane of the same name that an earlier life left, when this one names its frames anew. */
   earlier: OutgoingLane | undefined
+  /** Frames finished since `pending` was last swept. */
+  private finished = 0
   private readonly held = new Map<StoreId, IntervalSet>()
 
   constructor(source: string, stream: string, epoch: Epoch, lastSequence = 0) {
@@ -85,9 +90,14 @@ export class OutgoingLane implements Lane {
   /** Forgets entries at the front that are done or dropped. */
   trim(): void {
     for (let first = this.pending.first(); first !== undefined; first = this.pending.first()) {
-      if (first.state === 'pending') return
+      if (first.state === 'pending') break
       this.pending.shift()
     }
+    this.finished += 1
+    // One frame that is stuck must not keep all that came after it.
+    if (this.finished < SWEEP_AT || this.finished * 2 < this.pending.length) return
+    this.pending.retain(({ state }) => state === 'pending')
+    this.finished = 0
   }
 
   /** Index in `pending` of the first entry at or after `sequence`. */

@@ -1,6 +1,7 @@
 // What is accepted and not yet done, in the order it was sealed: bounded, in memory, and on disk too
 // where configured. Frames leave it when W stores hold them, or when a full outbox drops them.
 import type { OutboxLog } from '../outbox/log.ts'
+import type { StoreId } from '../names.ts'
 import { Deque } from './deque.ts'
 import type { Entry, EntryState } from './entry.ts'
 
@@ -24,18 +25,25 @@ export interface OutboxLimits {
   readonly diskBytes: number
 }
 
+/** Entries that are finished may lie among pending ones; beyond so many they are swept out. */
+const SWEEP_AT = 1024
+
 interface Waiter {
   readonly upTo: number
-  resolve(): void
+  resolve(stores: readonly StoreId[]): void
 }
 
 export class Outbox {
   readonly log: OutboxLog | undefined
   private readonly limits: OutboxLimits
   private readonly entries = new Deque<Entry>()
-  /** Entries ever taken off the front, and ever added: an entry's place in line is its number. */
-  private finishedInOrder = 0
+  /** Data frames by stream, for drop-oldest; finished ones are passed over. */
+  private readonly byStream = new Map<string, Deque<Entry>>()
+  /** Pending frames that stand in line before those around them in `entries`. */
+  private readonly renamed = new Set<Entry>()
   private added = 0
+  /** The stored frame furthest back in line, and who holds it. */
+  private furthest: { number: number; stores: readonly StoreId[] } = { number: 0, stores: [] }
   private frameBytes = 0
   private frames = 0
   private sealedSamples = 0
@@ -63,7 +71,11 @@ export class Outbox {
   }
 
   hasRoom(bytes: number): boolean {
-    if (this.log !== undefined) return this.log.diskBytes + bytes <= this.limits.diskBytes
+    if (this.log !== undefined) {
+      // The frames are on disk, what is known of each is not.
+      if (this.frames * ENTRY_OVERHEAD_BYTES > this.limits.memoryBytes) return false
+      return this.log.diskBytes + bytes <= this.limits.diskBytes
+    }
     return this.memoryBytes + bytes <= this.limits.memoryBytes
   }
 
@@ -98,9 +110,22 @@ export class Outbox {
     this.openSamples -= count
   }
 
-  add(entry: Entry): void {
+  /** `inPlaceOf`: the frame that this one is, under its old name. */
+  add(entry: Entry, inPlaceOf?: Entry): void {
     this.entries.push(entry)
-    this.added += 1
+    if (inPlaceOf === undefined) {
+      this.added += 1
+      entry.number = this.added
+    } else {
+      entry.number = inPlaceOf.number
+      this.renamed.add(entry)
+    }
+    if (entry.kind === 'data') {
+      const { stream } = entry.lane
+      let queue = this.byStream.get(stream)
+      if (queue === undefined) this.byStream.set(stream, (queue = new Deque()))
+      queue.push(entry)
+    }
     this.frames += 1
     this.sealedSamples += sampleCount(entry)
     if (entry.bytes === undefined) return
@@ -122,6 +147,10 @@ export class Outbox {
     if (entry.bytes !== undefined) this.frameBytes -= entry.size
     entry.bytes = undefined
     if (entry.position !== undefined) this.log?.done(entry.position)
+    if (state === 'done' && entry.number > this.furthest.number) {
+      this.furthest = { number: entry.number, stores: entry.heldBy }
+    }
+    this.renamed.delete(entry)
     entry.lane.trim()
     this.trim()
     this.checkRoom()
@@ -133,11 +162,11 @@ export class Outbox {
     for (const resolve of this.roomWaiters.splice(0)) resolve()
   }
 
-  /** Resolves when every frame sealed so far has been stored or dropped. */
-  async drained(): Promise<void> {
+  /** Resolves when every frame sealed so far is stored or dropped, with the stores of the last one stored. */
+  async drained(): Promise<readonly StoreId[]> {
     const upTo = this.added
-    if (this.finishedInOrder >= upTo) return
-    await new Promise<void>((resolve) => this.waiters.push({ upTo, resolve }))
+    if (this.isDrained(upTo)) return this.furthest.stores
+    return new Promise((resolve) => this.waiters.push({ upTo, resolve }))
   }
 
   /** Pending frames, oldest first. */
@@ -147,10 +176,9 @@ export class Outbox {
 
   /** The oldest data frame of a stream, for drop-oldest. */
   oldest(stream: string): Entry | undefined {
-    for (const entry of this.pending()) {
-      if (entry.lane.stream === stream && entry.kind === 'data') return entry
-    }
-    return undefined
+    const queue = this.byStream.get(stream)
+    while (queue?.first() !== undefined && queue.first()!.state !== 'pending') queue.shift()
+    return queue?.first()
   }
 
   private spill(entry: Entry): void {
@@ -163,14 +191,24 @@ export class Outbox {
     return this.memoryBytes <= this.limits.memoryBytes / 2
   }
 
+  private isDrained(upTo: number): boolean {
+    for (const { number } of this.renamed) if (number <= upTo) return false
+    const first = this.entries.first()
+    return first === undefined || first.number > upTo
+  }
+
   private trim(): void {
     for (let first = this.entries.first(); first !== undefined; first = this.entries.first()) {
       if (first.state === 'pending') break
       this.entries.shift()
-      this.finishedInOrder += 1
     }
-    while (this.waiters.length > 0 && this.waiters[0]!.upTo <= this.finishedInOrder) {
-      this.waiters.shift()!.resolve()
+    if (this.entries.length > 2 * this.frames + SWEEP_AT) {
+      const isPending = (entry: Entry): boolean => entry.state === 'pending'
+      this.entries.retain(isPending)
+      for (const queue of this.byStream.values()) queue.retain(isPending)
+    }
+    while (this.waiters.length > 0 && this.isDrained(this.waiters[0]!.upTo)) {
+      this.waiters.shift()!.resolve(this.furthest.stores)
     }
   }
 }

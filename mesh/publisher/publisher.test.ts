@@ -93,7 +93,7 @@ describe('publisher', () => {
     await world.addStores(3)
     const publisher = await world.publish()
     publisher.publish(STREAM, 'VH001', sample(1))
-    const stored = publisher.allStored()
+    const stored = publisher.stored()
     await world.clock.advance(50)
     const receipt = await stored
     const owners = world
@@ -129,7 +129,7 @@ describe('publisher', () => {
     world.stores[1]!.acknowledges = false
     publisher.publish(STREAM, 'VH001', sample(1))
     let done = false
-    void publisher.allStored().then(() => (done = true))
+    void publisher.stored().then(() => (done = true))
     await world.clock.advance(10_000)
     expect(done).toBe(false)
     expect(publisher.pendingSamples).toBe(1)

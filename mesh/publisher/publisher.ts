@@ -131,7 +131,11 @@ export class Publisher implements AsyncDisposable {
   private waitsForTransport = false
   private retryTimer: Timer | undefined
   private closed = false
-  private lastStored: readonly StoreId[] = []
+  /** Shards published to, and the stores to be linked with for them. */
+  private readonly shards = new Set<number>()
+  private nearStores: ReadonlySet<StoreId> = new Set()
+  private nearView = ''
+  private isLinked = false
   /** Frames of sources that are off the network. */
   private readonly offline = new Map<string, Entry[]>()
   /** Lanes with dropped sequences that no skip frame lists yet. */
@@ -158,7 +162,7 @@ export class Publisher implements AsyncDisposable {
       ...{ mesh, transport, membership, clock, schemas: this.schemas, outbox: this.outbox },
       level: this.level,
       laneByKey: (key) => this.lanes.get(key),
-      onDone: (entry) => this.stored(entry),
+      onDone: (entry) => this.done(entry),
       onConflict: (entry) => this.rename(entry),
       onDamaged: (entry) => this.damaged(entry),
     })
@@ -169,6 +173,11 @@ export class Publisher implements AsyncDisposable {
   async start(): Promise<void> {
     await this.schemas.start()
     await this.sender.start()
+    const { transport } = this.options
+    if (isPeerTransport(transport)) {
+      this.isLinked = transport.linked().size > 0
+      transport.onLink(() => (this.isLinked = transport.linked().size > 0))
+    }
     this.recover()
     this.retry()
   }
@@ -184,6 +193,7 @@ export class Publisher implements AsyncDisposable {
         whenFull: whenFull?.(stream) ?? 'refuse',
       })
       this.seriesByName.set(name, series)
+      this.addShard(series.lane.shard)
       series.lane.earlier = this.lanes.get(series.lane.key)
       this.lanes.set(series.lane.key, series.lane)
     }
@@ -200,12 +210,7 @@ export class Publisher implements AsyncDisposable {
    * when the outbox is full: await room() and try again.
    */
   publishFrame(stream: string, source: string, samples: readonly Sample[]): boolean {
-    const series = this.series(stream, source)
-    if (!this.host.hasRoom(samples.length * 64)) return false
-    this.seal(series)
-    for (const sample of samples) series.publish(sample)
-    this.seal(series)
-    return true
+    return this.series(stream, source).publishFrame(samples)
   }
 
   /**
@@ -234,11 +239,11 @@ export class Publisher implements AsyncDisposable {
    * Resolves once every sample accepted so far is stored, with the stores that hold the last one.
    * Stays pending while W stores cannot be reached.
    */
-  async allStored(): Promise<Receipt> {
+  async stored(): Promise<Receipt> {
     this.sealAll()
     await this.written()
-    await this.outbox.drained()
-    return { level: this.level, stores: this.lastStored }
+    const stores = await this.outbox.drained()
+    return { level: this.level, stores: [...stores] }
   }
 
   get pendingSamples(): number {
@@ -262,24 +267,41 @@ export class Publisher implements AsyncDisposable {
   trouble(): string | undefined {
     if (this.batches.length > 0) return 'the outbox log cannot be written'
     const { writeQuorum } = this.options.mesh
-    const reachable = this.sender.stores().filter(({ peer }) => peer !== undefined).length
-    if (reachable >= writeQuorum) return undefined
-    return `${reachable} of the ${writeQuorum} stores that must hold a frame can be reached`
+    const { usableStores } = this.sender
+    if (usableStores >= writeQuorum) return undefined
+    return `${usableStores} of the ${writeQuorum} stores that must hold a frame can be reached`
   }
 
   /** Whether this publisher wants a link to that peer: owners of its shards, their stand-ins, live subscribers. */
   wants(peer: PeerInfo): boolean {
     if (peer.roles.some((role) => role !== 'storage')) return true
-    if (peer.storeId === undefined) return false
+    return peer.storeId !== undefined && this.near().has(peer.storeId)
+  }
+
+  private addShard(shard: number): void {
+    if (this.shards.has(shard)) return
+    this.shards.add(shard)
+    this.options.membership.relink()
+  }
+
+  /** For each shard published: its owners, and as many in reach as could take their place. */
+  private near(): ReadonlySet<StoreId> {
     const { mesh, membership } = this.options
-    const stores = membership.stores().map(({ storeId }) => storeId)
-    if (stores.length <= mesh.replicas + 1) return true
-    const shards = new Set([...this.lanes.values()].map(({ shard }) => shard))
-    for (const shard of shards) {
-      const near = rankStores(shard, stores).slice(0, mesh.replicas + 1)
-      if (near.includes(peer.storeId)) return true
+    const stores = membership.stores().filter(({ leaving }) => !leaving)
+    const view = stores.map(({ storeId, suspect }) => `${storeId}${suspect ? '?' : ''}`).join()
+    if (this.nearView === `${this.shards.size} ${view}`) return this.nearStores
+    this.nearView = `${this.shards.size} ${view}`
+    const ids = stores.map(({ storeId }) => storeId)
+    // In a mesh this small everybody is near: linked before the first sample needs it.
+    if (ids.length <= mesh.replicas + 1) return (this.nearStores = new Set(ids))
+    const inReach = stores.filter(({ suspect }) => !suspect).map(({ storeId }) => storeId)
+    const near = new Set<StoreId>()
+    for (const shard of this.shards) {
+      for (const id of rankStores(shard, ids).slice(0, mesh.replicas)) near.add(id)
+      for (const id of rankStores(shard, inReach).slice(0, mesh.replicas + 1)) near.add(id)
     }
-    return false
+    this.nearStores = near
+    return near
   }
 
   /** The stores are not what they were. */
@@ -297,9 +319,10 @@ export class Publisher implements AsyncDisposable {
     for (const source of this.offline.keys()) this.setOnline(source, true)
     this.sealAll()
     this.closed = true
-    if (options.end ?? true) this.endAll()
+    // A replay's epoch is closed only by one that reached the end of the recording, and says so.
+    if (options.end ?? this.options.epoch === undefined) this.endAll()
     this.endTurn()
-    const drained = this.written().then(() => this.outbox.drained())
+    const drained = this.written().then(async () => void (await this.outbox.drained()))
     await withTimeout(drained, options.drainMs ?? 8000, this.options.clock)
     this.sender.stop()
     this.retryTimer?.cancel()
@@ -346,7 +369,7 @@ export class Publisher implements AsyncDisposable {
     if (this.turnEnds) return
     const { transport } = this.options
     const lingerMs = this.options.lingerMs ?? LINGER_MS_DEFAULT
-    const offline = isPeerTransport(transport) && transport.linked().size === 0
+    const offline = isPeerTransport(transport) && !this.isLinked
     if (!offline && (lingerMs === 0 || transport.queuedBytes() === 0)) {
       this.turnEnds = true
       queueMicrotask(() => this.sealAll())
@@ -383,7 +406,8 @@ export class Publisher implements AsyncDisposable {
     if (series.open.length === 0) return
     this.openSeries.delete(series)
     this.batches.push({ series, schema: series.schema!, ...series.take() })
-    this.sealBatches()
+    // When others wait already, retry() is what looks after them.
+    if (this.batches.length === 1) this.sealBatches()
   }
 
   /**
@@ -471,6 +495,7 @@ export class Publisher implements AsyncDisposable {
     header: Omit<FrameHeader, 'source' | 'stream' | 'epoch' | 'sequence'>,
     body: Uint8Array,
     ordinals: readonly number[] = [],
+    inPlaceOf?: Entry,
   ): Entry {
     const sequence = lane.lastSequence + 1
     const { source, stream, epoch } = lane
@@ -480,7 +505,7 @@ export class Publisher implements AsyncDisposable {
     const { kind, count, schemaId } = header
     const size = bytes.length
     const entry = new Entry({ lane, sequence, kind, schemaId, count, size, bytes, position })
-    this.keep(entry)
+    this.keep(entry, inPlaceOf)
     this.sealed.push(entry)
     if (!this.turnEnds) {
       this.turnEnds = true
@@ -489,9 +514,9 @@ export class Publisher implements AsyncDisposable {
     return entry
   }
 
-  private keep(entry: Entry): void {
+  private keep(entry: Entry, inPlaceOf?: Entry): void {
     entry.lane.pending.push(entry)
-    this.outbox.add(entry)
+    this.outbox.add(entry, inPlaceOf)
   }
 
   /** False when the outbox log cannot be written now; what was to be written must be tried again. */
@@ -521,9 +546,8 @@ export class Publisher implements AsyncDisposable {
     return held !== undefined
   }
 
-  private stored(entry: Entry): void {
+  private done(entry: Entry): void {
     const { counters, options } = this
-    this.lastStored = entry.heldBy
     if (entry.kind === 'data') {
       counters.framesStored += 1
       counters.samplesStored += entry.count
@@ -618,7 +642,7 @@ export class Publisher implements AsyncDisposable {
     if (series.lane.key === old.key || series.lane.ended) {
       series.lane = this.addLane(old.source, old.stream, newEpoch(clock.nowUs(), random))
     }
-    const renamed = this.name(series.lane, frame, frame.body)
+    const renamed = this.name(series.lane, frame, frame.body, [], entry)
     const timesUs = this.receiptTimes.get(entry)
     if (timesUs !== undefined) this.receiptTimes.set(renamed, timesUs)
   }
@@ -635,6 +659,7 @@ export class Publisher implements AsyncDisposable {
   private addLane(source: string, stream: string, epoch: Epoch, lastSequence = 0): OutgoingLane {
     const lane = new OutgoingLane(source, stream, epoch, lastSequence)
     this.lanes.set(lane.key, lane)
+    this.addShard(lane.shard)
     return lane
   }
 

@@ -183,8 +183,9 @@ class World {
   }
 
   async close(): Promise<void> {
-    const closing = [this.session, ...this.stores.map(({ session }) => session)]
-    const closed = Promise.all(closing.map((each) => each?.close()))
+    const sessions = this.stores.map(({ session }) => session)
+    if (this.session !== undefined) sessions.push(this.session)
+    const closed = Promise.all(sessions.map((each) => each.close()))
     await this.clock.advance(20_000)
     await closed
   }
@@ -377,7 +378,7 @@ test('while frames cannot be written accepted samples wait, in order, and no nam
   expect(publisher.pendingSamples).toBe(3)
   expect(publisher.trouble()).toMatch(/outbox log/)
   let isStored = false
-  void publisher.allStored().then(() => (isStored = true))
+  void publisher.stored().then(() => (isStored = true))
   await world.clock.advance(500)
   expect(isStored).toBe(false)
   full.mockRestore()
@@ -450,7 +451,7 @@ test('a replay that died is replayed again under the same names', async () => {
   await world.addStores(2)
   await world.clock.advance(3_000)
   expect(third.pendingSamples).toBe(0)
-  await Promise.all([third.close(), world.clock.advance(3_000)])
+  await Promise.all([third.close({ end: true }), world.clock.advance(3_000)])
   expect(world.stored()).toEqual(range(1, 8))
   expect(world.lanes(epoch)).toEqual([`VH001: ${'data '.repeat(8)}end`])
 })

@@ -53,7 +53,9 @@ export class Sender {
   private readonly queues = new Map<StoreId, StoreQueue>()
   private readonly targetsByShard = new Map<number, StoreQueue[]>()
   private readonly unlinkedSinceMs = new Map<StoreId, number>()
-  private readonly leaving = new Set<StoreId>()
+  /** Members whose word counts towards W: not those leaving or removed. */
+  private counted: ReadonlySet<StoreId> = new Set()
+  private usable = 0
   private view = ''
   private stopped = false
 
@@ -78,6 +80,7 @@ export class Sender {
   /** Sends frames sealed in this turn: one message per topic, to each store with room and to live subscribers. */
   send(entries: readonly Entry[]): void {
     if (this.stopped) return
+    for (const entry of entries) entry.isHanded = true
     const byTopic = new Map<string, Entry[]>()
     for (const entry of entries) {
       const group = byTopic.get(entry.lane.topic)
@@ -92,6 +95,7 @@ export class Sender {
   /** Sends frames that waited out an outage: to owners only, beside what is fresh. */
   sendBacklog(entries: readonly Entry[]): void {
     for (const entry of entries) {
+      entry.isHanded = true
       if (entry.state !== 'pending') continue
       for (const queue of this.targets(entry.lane.shard)) {
         if (!entry.queues.includes(queue)) queue.pushBacklog(entry)
@@ -114,26 +118,33 @@ export class Sender {
   refresh(): void {
     if (this.stopped) return
     const { mesh, membership } = this.options
-    const stores = membership.stores()
+    const table = membership.members()
     const usable = new Set<StoreId>()
-    this.leaving.clear()
-    for (const { storeId, peer, suspect, leaving, grantBytes } of stores) {
-      if (leaving) this.leaving.add(storeId)
+    for (const { storeId, peer, suspect, leaving, refusing, grantBytes } of membership.stores()) {
       const queue = this.queueOf(storeId)
       const linked = peer !== undefined && (this.links?.linked().has(peer) ?? true)
       queue.peer = linked && !suspect ? peer : undefined
       if (grantBytes !== undefined && queue.ackMs === 0) {
         queue.grantBytes = Math.min(grantBytes, GRANT_BYTES_MAX)
       }
-      if (!leaving && !suspect && !this.isUnreachable(storeId, linked)) usable.add(storeId)
+      const able = !leaving && !suspect && refusing === undefined
+      if (able && !this.isUnreachable(storeId, linked)) usable.add(storeId)
     }
-    const candidates = stores.filter(({ leaving }) => !leaving).map(({ storeId }) => storeId)
+    const candidates = [...table].filter(([, state]) => state === 'member').map(([id]) => id)
+    this.counted = new Set(candidates)
+    this.forgetRemoved()
+    this.usable = usable.size
     const view = JSON.stringify([candidates.sort(), [...usable].sort()])
     if (view !== this.view) {
       this.view = view
       this.retarget(candidates, usable, mesh.replicas)
     }
     this.pump()
+  }
+
+  /** Stores that could take a frame now. */
+  get usableStores(): number {
+    return this.usable
   }
 
   /** Stores that would get this shard's frames now. */
@@ -239,7 +250,12 @@ export class Sender {
   private acknowledge(ack: Ack): void {
     const { level, laneByKey, onConflict, clock } = this.options
     const now = clock.monotonicMs()
-    const queue = this.queueOf(ack.storeId)
+    const queue = this.queues.get(ack.storeId)
+    if (queue === undefined) {
+      // No store of this mesh that anybody has told us of: nothing was sent to it.
+      this.counters.rejectedAcks += 1
+      return
+    }
     this.counters.acks += 1
     queue.grantBytes = Math.min(ack.grantBytes, GRANT_BYTES_MAX)
     for (const { lane: key, sequence } of ack.conflicts) {
@@ -260,7 +276,7 @@ export class Sender {
 
   private isStored(entry: Entry): boolean {
     let stores = 0
-    for (const storeId of entry.heldBy) if (!this.leaving.has(storeId)) stores += 1
+    for (const storeId of entry.heldBy) if (this.counted.has(storeId)) stores += 1
     return stores >= this.options.mesh.writeQuorum
   }
 
@@ -279,10 +295,22 @@ export class Sender {
     }
     for (let shard = 0; shard < SHARDS; shard++) targetsOf(shard)
     for (const entry of this.options.outbox.pending()) {
+      if (!entry.isHanded) continue
       for (const queue of targetsOf(entry.lane.shard)) {
         if (entry.queues.includes(queue) || entry.heldBy.includes(queue.storeId)) continue
         queue.pushBacklog(entry)
       }
+    }
+  }
+
+  /** Stores that were removed get nothing more, and nothing waits for them. */
+  private forgetRemoved(): void {
+    const table = this.options.membership.members()
+    for (const [storeId, queue] of this.queues) {
+      if (table.has(storeId) && table.get(storeId) !== 'removed') continue
+      queue.clear()
+      this.queues.delete(storeId)
+      this.unlinkedSinceMs.delete(storeId)
     }
   }
 

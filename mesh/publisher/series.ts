@@ -66,13 +66,39 @@ export class Series {
    * MESH_OUTBOX_WRITE_FAILED when the outbox log cannot be written.
    */
   publish(sample: Sample): boolean {
-    const { timeUs } = sample
-    if (!Number.isSafeInteger(timeUs) || timeUs < 0) this.refuseTime(timeUs)
+    if (!isTime(sample.timeUs)) this.refuseTime(sample.timeUs)
     this.fit(sample)
     const bytes = sampleBytes(sample)
     if (!this.host.hasRoom(bytes) && !this.makeRoom(bytes)) return this.whenFull !== 'refuse'
     const ordinal = this.host.accept(this, sample, bytes)
     this.append(sample, bytes, ordinal)
+    return true
+  }
+
+  /**
+   * Publishes samples as exactly one frame, whatever the bounds for gathering say. False when the
+   * outbox has no room for all of them: then none was taken.
+   * @throws MeshError MESH_SAMPLE_INVALID, RangeError when they cannot stand in one frame: none was taken.
+   */
+  publishFrame(samples: readonly Sample[]): boolean {
+    let bytes = 0
+    let firstUs = Number.POSITIVE_INFINITY
+    let lastUs = 0
+    for (const sample of samples) {
+      if (!isTime(sample.timeUs)) this.refuseTime(sample.timeUs)
+      this.fit(sample)
+      bytes += sampleBytes(sample)
+      firstUs = Math.min(firstUs, sample.timeUs)
+      lastUs = Math.max(lastUs, sample.timeUs)
+    }
+    if (samples.length > FRAME_SAMPLES_MAX || lastUs - firstUs > FRAME_SPAN_US_MAX) {
+      throw new RangeError(`${samples.length} samples over ${lastUs - firstUs} µs are no frame`)
+    }
+    if (!this.host.hasRoom(bytes)) return false
+    if (this.open.length > 0) this.host.seal(this)
+    for (const sample of samples)
+      this.push(sample, sampleBytes(sample), this.host.accept(this, sample, sampleBytes(sample)))
+    this.host.seal(this)
     return true
   }
 
@@ -108,16 +134,21 @@ export class Series {
     const { timeUs } = sample
     const spanUs = Math.max(this.lastUs, timeUs) - Math.min(this.firstUs, timeUs)
     if (this.open.length > 0 && spanUs > FRAME_SPAN_US_MAX) this.host.seal(this)
-    this.open.push(sample)
-    if (ordinal !== undefined) this.openOrdinals.push(ordinal)
-    this.openBytes += bytes
-    if (timeUs < this.firstUs) this.firstUs = timeUs
-    if (timeUs > this.lastUs) this.lastUs = timeUs
+    this.push(sample, bytes, ordinal)
     if (this.openBytes >= this.host.frameBytes || this.open.length >= FRAME_SAMPLES_MAX) {
       this.host.seal(this)
     } else if (this.open.length === 1) {
       this.host.schedule(this)
     }
+  }
+
+  private push(sample: Sample, bytes: number, ordinal: number | undefined): void {
+    const { timeUs } = sample
+    this.open.push(sample)
+    if (ordinal !== undefined) this.openOrdinals.push(ordinal)
+    this.openBytes += bytes
+    if (timeUs < this.firstUs) this.firstUs = timeUs
+    if (timeUs > this.lastUs) this.lastUs = timeUs
   }
 
   /** Sees that the sample fits the schema; an inferred one grows until it does. */
@@ -163,6 +194,8 @@ export class Series {
     )
   }
 }
+
+const isTime = (timeUs: number): boolean => Number.isSafeInteger(timeUs) && timeUs >= 0
 
 /** What a sample takes before encoding, roughly: a bound for batching and for the outbox. */
 function sampleBytes(sample: Sample): number {

@@ -14,8 +14,9 @@ const RETRY_MS_MAX = 5000
 const BACKLOG_SHARE = 0.25
 
 interface Sent {
-  atMs: number
-  attempt: number
+  readonly atMs: number
+  readonly firstMs: number
+  readonly attempt: number
 }
 
 export class StoreQueue {
@@ -25,8 +26,8 @@ export class StoreQueue {
   private readonly fresh = new Deque<Entry>()
   private readonly backlog = new Deque<Entry>()
   private readonly sent = new Map<Entry, Sent>()
-  /** Attempts of entries that wait to be sent again. */
-  private readonly attempts = new Map<Entry, number>()
+  /** Of entries that wait to be sent again. */
+  private readonly expired = new Map<Entry, Pick<Sent, 'firstMs' | 'attempt'>>()
   private sentBytes = 0
   private smoothedAckMs = 0
 
@@ -70,10 +71,10 @@ export class StoreQueue {
 
   markSent(entry: Entry, nowMs: number): void {
     if (!entry.queues.includes(this)) entry.queues.push(this)
-    const attempt = (this.attempts.get(entry) ?? 0) + 1
-    this.attempts.delete(entry)
-    this.sent.set(entry, { atMs: nowMs, attempt })
-    this.sentBytes += entry.size
+    const { firstMs, attempt } = this.expired.get(entry) ?? { firstMs: nowMs, attempt: 0 }
+    this.expired.delete(entry)
+    if (!this.sent.has(entry)) this.sentBytes += entry.size
+    this.sent.set(entry, { atMs: nowMs, firstMs, attempt: attempt + 1 })
   }
 
   takeFresh(): Entry | undefined {
@@ -88,29 +89,28 @@ export class StoreQueue {
   /** The store says it holds the entry. */
   acknowledged(entry: Entry, nowMs: number): void {
     const sent = this.sent.get(entry)
-    if (sent !== undefined) {
-      this.sent.delete(entry)
-      this.sentBytes -= entry.size
-      // Karn's rule: a repeated frame's ack says nothing of the time it took.
-      if (sent.attempt === 1) {
-        const tookMs = nowMs - sent.atMs
-        this.smoothedAckMs += (tookMs - this.smoothedAckMs) / (this.smoothedAckMs === 0 ? 1 : 8)
-      }
-    }
-    this.attempts.delete(entry)
+    const since = sent ?? this.expired.get(entry)
+    if (sent !== undefined) this.sentBytes -= entry.size
+    this.sent.delete(entry)
+    this.expired.delete(entry)
+    if (since === undefined) return
+    // From the first time it was sent: which of several is answered nobody knows, and counting only
+    // those sent once would keep a slow link's estimate at nothing for ever.
+    const tookMs = nowMs - since.firstMs
+    this.smoothedAckMs += (tookMs - this.smoothedAckMs) / (this.smoothedAckMs === 0 ? 1 : 8)
   }
 
   /** Moves what was sent too long ago to the backlog. Returns how many will be sent again. */
   expire(nowMs: number): number {
-    const firstMs = Math.max(RETRY_MS_MIN, 4 * this.smoothedAckMs)
+    const waitFirstMs = Math.max(RETRY_MS_MIN, 4 * this.smoothedAckMs)
     let expired = 0
-    for (const [entry, { atMs, attempt }] of this.sent) {
-      const waitMs = Math.min(RETRY_MS_MAX, firstMs * 2 ** (attempt - 1))
+    for (const [entry, { atMs, firstMs, attempt }] of this.sent) {
+      const waitMs = Math.min(RETRY_MS_MAX, waitFirstMs * 2 ** (attempt - 1))
       if (nowMs - atMs < waitMs) continue
       this.sent.delete(entry)
       this.sentBytes -= entry.size
       if (entry.state !== 'pending') continue
-      this.attempts.set(entry, attempt)
+      this.expired.set(entry, { firstMs, attempt })
       this.backlog.push(entry)
       expired += 1
     }
@@ -122,7 +122,7 @@ export class StoreQueue {
     const isPending = (entry: Entry): boolean => entry.state === 'pending'
     this.fresh.retain(isPending)
     this.backlog.retain(isPending)
-    for (const entry of this.attempts.keys()) if (!isPending(entry)) this.attempts.delete(entry)
+    for (const entry of this.expired.keys()) if (!isPending(entry)) this.expired.delete(entry)
   }
 
   /** The store is gone or suspect: everything that waited for it waits for others now. */
@@ -133,7 +133,7 @@ export class StoreQueue {
     }
     for (const entry of this.sent.keys()) forget(entry, this)
     this.sent.clear()
-    this.attempts.clear()
+    this.expired.clear()
     this.sentBytes = 0
   }
 
@@ -145,7 +145,7 @@ export class StoreQueue {
       if (live && this.sentBytes > 0 && this.sentBytes + entry.size > limitBytes) return undefined
       queue.shift()
       if (live) return entry
-      this.attempts.delete(entry)
+      this.expired.delete(entry)
     }
     return undefined
   }

@@ -32,11 +32,7 @@ function writerMetrics({ disk: { writer }, refusing }: StorageParts): Metric[] {
     ['skein_store_duplicates_total', 'Frames that were held already', () => counters.duplicates],
     ['skein_store_conflicts_total', 'Names held with other bytes', () => counters.conflicts],
     ['skein_store_queued_bytes', 'Bytes waiting for the disk', () => writer.queuedBytes],
-    [
-      'skein_store_refusing',
-      '1: acknowledges nothing',
-      () => (refusing() === undefined ? 0 : 1),
-    ],
+    ['skein_store_refusing', '1: acknowledges nothing', () => (refusing() === undefined ? 0 : 1)],
   ]
 }
 

@@ -17,12 +17,16 @@ export interface Day {
 
 export const DAY_2015: Day = {
   file: join(FOLDER, '2015-03-08.csv'),
-  ...{ mapping: 'capmetro-2015', rowCount: 12_354, kmhPerUnit: 1.609344 },
+  mapping: 'capmetro-2015',
+  rowCount: 12354,
+  kmhPerUnit: 1.609344,
 }
 
 export const DAY_2016: Day = {
   file: join(FOLDER, '2016-11-24.csv'),
-  ...{ mapping: 'capmetro-2016', rowCount: 24_490, kmhPerUnit: 3.6 },
+  mapping: 'capmetro-2016',
+  rowCount: 24490,
+  kmhPerUnit: 3.6,
 }
 
 export interface Bus {
@@ -57,10 +61,12 @@ export function readBus(line: string, kmhPerUnit: number): Bus {
   const [id, at, speed, route, trip, latitude, longitude, headsign] = line.split(',')
   return {
     source: `bus-${id}`,
-    timeUs: Date.parse(at!) * 1000,
+    timeUs: Date.parse(at!) * 1e3,
     speedKmh: Number(speed) * kmhPerUnit,
     latitude: Number(latitude),
     longitude: Number(longitude),
-    ...{ route: route!, trip: trip!, headsign: headsign! },
+    route: route!,
+    trip: trip!,
+    headsign: headsign!,
   }
 }

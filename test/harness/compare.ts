@@ -57,6 +57,10 @@ export async function lackingFrames(
   }).length
 }
 
-function frameName({ source, epoch, sequence }: Pick<Row, 'source' | 'epoch' | 'sequence'>): string {
+function frameName({
+  source,
+  epoch,
+  sequence,
+}: Pick<Row, 'source' | 'epoch' | 'sequence'>): string {
   return `${source} ${epoch} ${sequence}`
 }

@@ -8,8 +8,16 @@ import { ackTopic, type OutboxLog, type Transport } from '../../mesh/index.ts'
  * store, `ack` is a batch of acknowledgements that came, `done` notes a frame as stored in the log.
  */
 export const CRASH_KINDS = [
-  ...['before-write', 'after-write', 'before-seal', 'after-seal', 'before-send', 'after-send'],
-  ...['before-ack', 'after-ack', 'before-done', 'after-done'],
+  'before-write',
+  'after-write',
+  'before-seal',
+  'after-seal',
+  'before-send',
+  'after-send',
+  'before-ack',
+  'after-ack',
+  'before-done',
+  'after-done',
 ] as const
 
 export interface CrashPoint {

@@ -18,15 +18,28 @@ const session = await openSession(config, {
   onWarning: (message) => process.stderr.write(`${message}\n`),
 })
 const publisher = await openPublisher(session, config, {
-  ...{ outboxName: 'fleet', schemas: { [FLEET_STREAM]: FLEET_SCHEMA } },
+  outboxName: 'fleet',
+  schemas: { [FLEET_STREAM]: FLEET_SCHEMA },
   onReceipt: ({ source, epoch, sequence, timesUs, stores }) =>
-    receipts.push({ source, epoch, sequence, timesUs, stores, atMs: Date.now() }),
+    receipts.push({
+      source,
+      epoch,
+      sequence,
+      timesUs,
+      stores,
+      atMs: Date.now(),
+    }),
 })
 const fleet = createFleet({ vehicles, seed: 1, startUs: systemClock.nowUs() })
 const node = new VehicleNode({
-  ...{ session, publisher, clock: systemClock, stream: FLEET_STREAM, samplesPerSecond },
+  session,
+  publisher,
+  clock: systemClock,
+  stream: FLEET_STREAM,
+  samplesPerSecond,
   sources: fleet.sources.map((source, index) => ({
-    ...{ source, isOnline: () => true },
+    source,
+    isOnline: () => true,
     sample: (timeUs) => fleet.sample(index, timeUs),
   })),
 })
@@ -45,9 +58,13 @@ function tellStatus(): void {
   tell({
     type: 'status',
     status: {
-      ...{ published: samplesPublished, stored: samplesStored, refused: samplesRefused },
-      ...{ outboxBytes: publisher.outboxBytes, pendingSamples: publisher.pendingSamples },
-      ...{ rssBytes: process.memoryUsage.rss(), heldBytes },
+      published: samplesPublished,
+      stored: samplesStored,
+      refused: samplesRefused,
+      outboxBytes: publisher.outboxBytes,
+      pendingSamples: publisher.pendingSamples,
+      rssBytes: process.memoryUsage.rss(),
+      heldBytes,
     },
   })
 }
@@ -73,7 +90,7 @@ tell({ type: 'ready' })
 /** Parks the vehicles, waits until everything is acknowledged, and says so. */
 async function stop(): Promise<void> {
   node.stop()
-  await publisher.allStored()
+  await publisher.stored()
   for (const timer of timers) clearInterval(timer)
   tellReceipts()
   tellStatus()

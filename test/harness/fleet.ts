@@ -77,9 +77,20 @@ export class Fleet {
     const goal = this.acked + samples
     await eventually(() => this.acked >= goal || !this.program.isRunning, {
       what: `${samples} more samples are acknowledged\n${this.program.said}`,
-      ...{ deadlineMs, everyMs: 10 },
+      deadlineMs,
+      everyMs: 10,
     })
     if (this.acked < goal) throw new Error(`the fleet has ended\n${this.program.said}`)
+  }
+
+  /** Resolves when so many more samples than now wait for their acknowledgement. */
+  async pendingMore(samples: number): Promise<void> {
+    const goal = this.status.pendingSamples + samples
+    await eventually(() => this.status.pendingSamples >= goal, {
+      what: `${samples} more samples wait`,
+      deadlineMs: START_MS,
+      everyMs: 10,
+    })
   }
 
   /** What the process holds on to, garbage collected; bytes. */

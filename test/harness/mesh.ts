@@ -1,9 +1,8 @@
 // A mesh of real processes for one test: storage peers and whatever else it starts, all under one
 // temporary directory and one name, so that no two tests can talk to each other.
 //
-//   test('…', async ({ onTestFinished }) => {
-//     const mesh = createMesh(onTestFinished)     ended and removed with the test, however that ends
-//     await mesh.startStores(3)                   the first is everybody's seed
+//   const mesh = createMesh(onTestFinished)     ended and removed with the test, however that ends
+//   await mesh.startStores(3)                   the first is everybody's seed
 import { execFile } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -98,15 +97,20 @@ export class TestMesh implements AsyncDisposable {
 
   /** The command line of every process of this mesh, up to its verb. */
   flags(seeds: readonly string[], settings: readonly string[] = []): string[] {
-    return [
-      ...['--data', this.root, '--set', `mesh.name=${this.name}`],
-      ...[...this.settings, ...settings].flatMap((setting) => ['--set', setting]),
-      ...seeds.flatMap((seed) => ['--seed', seed]),
+    const all = [`mesh.name=${this.name}`, ...this.settings, ...settings]
+    const pairs = [
+      ...all.map((setting) => ['--set', setting]),
+      ...seeds.map((seed) => ['--seed', seed]),
     ]
+    return ['--data', this.root, ...pairs.flat()]
   }
 
   /** Starts `skein …` as a process to talk with. */
-  startSkein(name: string, args: readonly string[], onMessage?: ProgramOptions['onMessage']): Program {
+  startSkein(
+    name: string,
+    args: readonly string[],
+    onMessage?: ProgramOptions['onMessage'],
+  ): Program {
     return this.start({ name, script: SKEIN, args, ...(onMessage && { onMessage }) })
   }
 
@@ -171,7 +175,11 @@ export class TestMesh implements AsyncDisposable {
 }
 
 /** The shards that a store owns, by the placement of the design. */
-export function ownedShards(store: StoreId, members: readonly StoreId[], replicas = 2): Set<number> {
+export function ownedShards(
+  store: StoreId,
+  members: readonly StoreId[],
+  replicas = 2,
+): Set<number> {
   const shards = Array.from({ length: SHARDS }, (_, shard) => shard)
   return new Set(
     shards.filter((shard) => rankStores(shard, members).slice(0, replicas).includes(store)),

@@ -22,14 +22,17 @@ process.once('disconnect', () => process.exit(1))
 flushCompileCache()
 const session = await openSession(config, {})
 const log = await OutboxLog.open({
-  ...{ directory, meshId: session.mesh.id, clock: systemClock, syncMs: 10 },
+  directory,
+  meshId: session.mesh.id,
+  clock: systemClock,
+  syncMs: 10,
 })
 if (crash !== undefined) armCrash(crash, log, session.transport)
 const publisher = await session.publisher({ outboxLog: log })
 process.send!({ type: 'ready' })
 await publishAll()
 process.send!({ type: 'published' })
-await publisher.allStored()
+await publisher.stored()
 process.send!({ type: 'stored' })
 const undelivered = await publisher.close({ drainMs: 20_000 })
 await session.close()
@@ -39,12 +42,12 @@ process.disconnect()
 
 /** In bursts of a few samples; between them a turn, or for now and then until all is stored. */
 async function publishAll(): Promise<void> {
-  for (let n = from; n < from + count; ) {
+  for (let n = from; n < from + count;) {
     for (let burst = 1 + Math.floor(random.next() * 4); burst > 0 && n < from + count; burst--) {
       publishOne(publisher, n)
       n += 1
     }
-    if (crash !== undefined && random.next() < 0.3) await publisher.allStored()
+    if (crash !== undefined && random.next() < 0.3) await publisher.stored()
     else await turn()
   }
 }

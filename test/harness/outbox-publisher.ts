@@ -46,8 +46,13 @@ export class OutboxPublisher {
 
   start(life: { from: number; count: number; crash?: CrashPoint }): Program {
     const orders: OutboxOrders = {
-      ...{ ...life, directory: this.directory, accepted: this.file, stream: OUTBOX_STREAM },
-      ...{ sources: this.sources, seed: this.seed, config: this.mesh.config(this.seeds()) },
+      ...life,
+      directory: this.directory,
+      accepted: this.file,
+      stream: OUTBOX_STREAM,
+      sources: this.sources,
+      seed: this.seed,
+      config: this.mesh.config(this.seeds()),
     }
     this.said.clear()
     this.program = this.mesh.start({

@@ -46,7 +46,9 @@ export class Program {
     const { name, script, args, nodeFlags = [], cwd, onMessage } = options
     this.name = name
     this.child = fork(script, args, {
-      ...{ cwd, env: childEnvironment(), execArgv: [...nodeFlags] },
+      cwd,
+      env: childEnvironment(),
+      execArgv: [...nodeFlags],
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     })
     const ready = Promise.withResolvers<ReadyMessage>()
@@ -61,8 +63,10 @@ export class Program {
       onMessage?.(message)
     })
     this.child.stderr!.setEncoding('utf8').on('data', (text: string) => this.log(text))
+    const disconnected = new Promise<void>((resolve) => this.child.once('disconnect', resolve))
     this.child.once('exit', (code, signal) => {
-      exited.resolve({ code, signal })
+      // What it said last may be read after its end is known.
+      void disconnected.then(() => exited.resolve({ code, signal }))
       ready.reject(new Error(`${name} ended (${code ?? signal}) before it was ready\n${this.said}`))
     })
   }

@@ -79,7 +79,8 @@ export class StoragePeer {
   async caughtUp(deadlineMs: number): Promise<void> {
     await eventually(async () => (await this.digest({ sources: ['-'] })).notCounted === undefined, {
       what: `${this.name} has caught up`,
-      ...{ deadlineMs, everyMs: 50 },
+      deadlineMs,
+      everyMs: 50,
     })
   }
 }

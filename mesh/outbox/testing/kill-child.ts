@@ -1,7 +1,7 @@
 // The process that kill.e2e.test.ts kills: accepts, seals and finishes for ever, and says on stdout
 // what it was promised, one line after each call has returned. Arguments: directory, life.
 //
-//   A n        sample n is accepted       S position n n …   they are sealed at this position
+//   A n        sample n is accepted       S position sequence n n …   they are sealed in this frame
 //   D position the frame is done          R                  recovered, the next life begins
 import { writeSync } from 'node:fs'
 import { systemClock } from '../../system.ts'
@@ -62,7 +62,7 @@ function seal(): void {
     taken.map(({ ordinal }) => ordinal),
   )
   positions.push(position)
-  tell(`S ${position} ${numbers.join(' ')}`)
+  tell(`S ${position} ${sequence} ${numbers.join(' ')}`)
 }
 
 /** Mostly the oldest; a few are left behind for long, and pin their segments. */
