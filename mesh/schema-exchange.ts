@@ -8,10 +8,12 @@ import { encodeMessage, readMessage } from './message.ts'
 import type { PeerId, SchemaId } from './names.ts'
 import { schemaFrame, schemaFromFrame, type Schema } from './schema.ts'
 import { SCHEMA_ASK_TOPIC, schemaTopic } from './topic.ts'
-import type { Message, SubscriptionScope, Transport } from './transport.ts'
+import type { Message, Subscription, SubscriptionScope, Transport } from './transport.ts'
 
 /** How long an unanswered question is not repeated. */
 const ASK_AGAIN_MS = 500
+/** Peers and questions remembered. */
+const REMEMBERED_MAX = 10_000
 
 export interface SchemaExchangeOptions {
   readonly mesh: MeshIdentity
@@ -31,6 +33,7 @@ export class SchemaExchange {
   private readonly known = new Map<SchemaId, Schema>()
   private readonly sentTo = new Map<PeerId, Set<SchemaId>>()
   private readonly published = new Set<SchemaId>()
+  private subscription: Subscription | undefined
   private readonly askedAtMs = new Map<SchemaId, number>()
 
   constructor(options: SchemaExchangeOptions) {
@@ -39,7 +42,11 @@ export class SchemaExchange {
 
   async start(): Promise<void> {
     const { transport, scope } = this.options
-    await transport.subscribe('s/>', (batch) => this.receive(batch), scope)
+    this.subscription = await transport.subscribe('s/>', (batch) => this.receive(batch), scope)
+  }
+
+  async close(): Promise<void> {
+    await this.subscription?.close()
   }
 
   add(schema: Schema): void {
@@ -53,7 +60,11 @@ export class SchemaExchange {
   /** Sends the schema to a peer, once. */
   sendTo(peer: PeerId, id: SchemaId): void {
     let sent = this.sentTo.get(peer)
-    if (sent === undefined) this.sentTo.set(peer, (sent = new Set()))
+    if (sent === undefined) {
+      // Peers that are gone; those that are not get their schemas once more.
+      if (this.sentTo.size >= REMEMBERED_MAX) this.sentTo.clear()
+      this.sentTo.set(peer, (sent = new Set()))
+    }
     if (id === NO_SCHEMA || sent.has(id)) return
     sent.add(id)
     this.send(id, peer)
@@ -70,6 +81,7 @@ export class SchemaExchange {
   ask(id: SchemaId, from: PeerId | undefined): void {
     const now = this.options.clock.monotonicMs()
     if (now - (this.askedAtMs.get(id) ?? -ASK_AGAIN_MS) < ASK_AGAIN_MS) return
+    if (this.askedAtMs.size >= REMEMBERED_MAX) this.askedAtMs.clear()
     this.askedAtMs.set(id, now)
     this.options.transport.publish(SCHEMA_ASK_TOPIC, Buffer.from(id), from)
   }

@@ -36,6 +36,9 @@ export interface SessionOptions {
   readonly onAnnouncement?: (announcement: Announcement) => void
   readonly onChange?: () => void
   readonly onMismatch?: (announcement: Announcement) => void
+  readonly onBadEndpoint?: (endpoint: string, reason: string) => void
+  /** Where others reach this process, when that is not where it listens. */
+  readonly endpoint?: string
 }
 
 type Given = 'mesh' | 'transport' | 'membership' | 'clock' | 'random'
@@ -61,6 +64,7 @@ export class Session implements AsyncDisposable {
       ...(roles.length > 0 && { announce: () => this.announcement() }),
       ...(options.onAnnouncement && { onAnnouncement: options.onAnnouncement }),
       ...(options.onMismatch && { onMismatch: options.onMismatch }),
+      ...(options.onBadEndpoint && { onBadEndpoint: options.onBadEndpoint }),
       onChange: () => {
         for (const publisher of this.publishers) publisher.membershipChanged()
         options.onChange?.()
@@ -115,7 +119,8 @@ export class Session implements AsyncDisposable {
 
   private announcement(): { self: PeerInfo; members: MemberTable; grantBytes?: number } {
     const { roles = [], http, store } = this.options
-    const endpoint = isPeerTransport(this.transport) ? this.transport.endpoint : undefined
+    const bound = isPeerTransport(this.transport) ? this.transport.endpoint : undefined
+    const endpoint = this.options.endpoint ?? bound
     const { storeId, joined, refusing, grantBytes, members } = store?.() ?? {}
     return {
       self: {

@@ -96,6 +96,25 @@ describe('subscriber', () => {
     expect(current.frames[0]!.samples).toEqual([{ timeUs: 1001, fields: { pm: 1 } }])
   })
 
+  it('asks again when the question is lost, and keeps the order of the lane', async () => {
+    const { current } = world
+    await current.open()
+    current.network.faults.loss = 1
+    current.session.transport.publish(
+      's/ask',
+      Buffer.from(current.schema.id),
+      current.sender.peerId,
+    )
+    current.network.faults.loss = 0
+    await current.send(1)
+    current.network.faults.loss = 1
+    await current.clock.advance(10)
+    current.network.faults.loss = 0
+    await current.send(2)
+    await current.clock.advance(2_000)
+    expect(current.order()).toEqual(['1', '2'])
+  })
+
   it('delivers each frame once, in order', async () => {
     const { current } = world
     await current.open()

@@ -3,13 +3,13 @@
 // stores is not its business: what it missed can be asked for by a query.
 //
 //   message ─► frames of wanted streams and sources ─► order per lane ─► queue (bounded) ─► onFrames
-import type { Clock } from './clock.ts'
+import type { Clock, Timer } from './clock.ts'
 import { codecFor } from './codecs/index.ts'
 import { readFrame, type Frame } from './frame.ts'
 import { IntervalSet } from './intervals.ts'
 import type { MeshIdentity } from './membership.ts'
 import { readMessage } from './message.ts'
-import { parseLaneKey, type Lane, type LaneKey, type PeerId, type SchemaId } from './names.ts'
+import { parseLaneKey, type Lane, type LaneKey, type PeerId } from './names.ts'
 import type { Sample } from './sample.ts'
 import { SchemaExchange } from './schema-exchange.ts'
 import type { Schema } from './schema.ts'
@@ -18,8 +18,8 @@ import type { Message, Subscription, Transport } from './transport.ts'
 export const QUEUE_BYTES_DEFAULT = 16 * 1024 * 1024
 /** Lanes whose progress is remembered; beyond it the oldest one is begun anew. */
 const LANES_MAX = 100_000
-/** Frames kept while their schema is being asked for. */
-const PARKED_FRAMES_MAX = 10_000
+/** How often an unknown schema is asked for again. */
+const ASK_MS = 500
 
 export interface LiveFrame extends Lane {
   readonly sequence: number
@@ -73,6 +73,8 @@ interface LaneProgress {
 interface Queued {
   readonly frame: Frame
   readonly late: boolean
+  /** Who can be asked for its schema. */
+  readonly from: PeerId | undefined
 }
 
 export class Subscriber implements AsyncDisposable {
@@ -83,8 +85,11 @@ export class Subscriber implements AsyncDisposable {
   private readonly options: SubscriberOptions
   private readonly schemas: SchemaExchange
   private readonly lanes = new Map<LaneKey, LaneProgress>()
-  private readonly parked = new Map<SchemaId, Queued[]>()
-  private parkedFrames = 0
+  /** Frames that wait for a schema, and those of their lanes that came after them. */
+  private parked: Queued[] = []
+  private readonly parkedLanes = new Set<LaneKey>()
+  private parkedBytes = 0
+  private asking: Timer | undefined
   private queue: Queued[] = []
   private queuedBytes = 0
   private delivering = false
@@ -109,7 +114,10 @@ export class Subscriber implements AsyncDisposable {
   }
 
   async close(): Promise<void> {
+    this.asking?.cancel()
     for (const subscription of this.subscriptions.splice(0)) await subscription.close()
+    await this.schemas.close()
+    this.parked = []
     this.queue = []
     this.queuedBytes = 0
   }
@@ -140,7 +148,7 @@ export class Subscriber implements AsyncDisposable {
     if (sources !== undefined && !sources.has(frame.source)) return
     const order = this.order(frame)
     if (order === 'duplicate') this.counters.duplicateFrames += 1
-    else if (frame.kind === 'data') this.enqueue({ frame, late: order === 'late' }, from)
+    else if (frame.kind === 'data') this.enqueue({ frame, late: order === 'late', from })
   }
 
   /** Where the frame stands in its lane; tells of a hole when it shows. */
@@ -167,44 +175,62 @@ export class Subscriber implements AsyncDisposable {
     return 'late'
   }
 
-  private enqueue(item: Queued, from: PeerId | undefined): void {
-    const { schemaId, bytes } = item.frame
-    if (this.schemas.get(schemaId) === undefined) {
-      this.park(item, from)
+  private enqueue(item: Queued): void {
+    const { schemaId, laneKey, bytes } = item.frame
+    if (this.schemas.get(schemaId) === undefined || this.parkedLanes.has(laneKey)) {
+      this.park(item)
       return
     }
     this.queue.push(item)
     this.queuedBytes += bytes.length
-    const limit = this.options.queueBytes ?? QUEUE_BYTES_DEFAULT
     let drop = 0
-    for (; this.queuedBytes > limit && drop < this.queue.length - 1; drop++) {
-      const { frame } = this.queue[drop]!
-      this.queuedBytes -= frame.bytes.length
-      this.missed(frame.laneKey, frame.sequence, frame.sequence, 'slow')
+    for (; this.queuedBytes > this.limitBytes && drop < this.queue.length - 1; drop++) {
+      this.queuedBytes -= this.queue[drop]!.frame.bytes.length
+      this.tooSlow(this.queue[drop]!)
     }
     if (drop > 0) this.queue.splice(0, drop)
   }
 
-  private park(item: Queued, from: PeerId | undefined): void {
-    const { frame } = item
-    this.schemas.ask(frame.schemaId, from)
-    if (this.parkedFrames >= PARKED_FRAMES_MAX) {
-      this.missed(frame.laneKey, frame.sequence, frame.sequence, 'slow')
-      return
+  private park(item: Queued): void {
+    this.parked.push(item)
+    this.parkedLanes.add(item.frame.laneKey)
+    this.parkedBytes += item.frame.bytes.length
+    while (this.parkedBytes > this.limitBytes && this.parked.length > 1) {
+      const oldest = this.parked.shift()!
+      this.parkedBytes -= oldest.frame.bytes.length
+      this.tooSlow(oldest)
     }
-    this.parkedFrames += 1
-    const parked = this.parked.get(frame.schemaId)
-    if (parked === undefined) this.parked.set(frame.schemaId, [item])
-    else parked.push(item)
+    this.ask()
+  }
+
+  /** Asks for what is missing, again and again: a question or its answer may be lost. */
+  private ask(): void {
+    for (const { frame, from } of this.parked) {
+      if (this.schemas.get(frame.schemaId) === undefined) this.schemas.ask(frame.schemaId, from)
+    }
+    this.asking ??= this.options.clock.startTimer(ASK_MS, () => {
+      this.asking = undefined
+      if (this.parked.length > 0) this.ask()
+    })
   }
 
   private schemaArrived(schema: Schema): void {
     this.schemas.add(schema)
-    const parked = this.parked.get(schema.id) ?? []
-    this.parked.delete(schema.id)
-    this.parkedFrames -= parked.length
-    for (const item of parked) this.enqueue(item, undefined)
+    const waiting = this.parked
+    this.parked = []
+    this.parkedBytes = 0
+    this.parkedLanes.clear()
+    // In the order they came: what still has no schema is parked again, with its lane behind it.
+    for (const item of waiting) this.enqueue(item)
     void this.deliver()
+  }
+
+  private get limitBytes(): number {
+    return this.options.queueBytes ?? QUEUE_BYTES_DEFAULT
+  }
+
+  private tooSlow({ frame: { laneKey, sequence } }: Queued): void {
+    this.missed(laneKey, sequence, sequence, 'slow')
   }
 
   private async deliver(): Promise<void> {

@@ -4,6 +4,7 @@ import {
   compileSchema,
   OutboxLog,
   systemClock,
+  type CodecName,
   type Epoch,
   type FrameReceipt,
   type JsonSchema,
@@ -18,7 +19,11 @@ export interface PublishingOptions {
   readonly outboxName: string
   /** Schemas that the program itself declares; the configuration's come first. */
   readonly schemas?: Readonly<Record<string, JsonSchema>>
-  readonly epoch?: Epoch
+  /**
+   * For a replay, whose frames must be the same bytes each time: its epoch and codec, no compression,
+   * and the schemas above, whatever the configuration says.
+   */
+  readonly replay?: { readonly epoch: Epoch; readonly codec: CodecName }
   readonly onReceipt?: (receipt: FrameReceipt) => void
 }
 
@@ -29,11 +34,11 @@ export async function openPublisher(
   options: PublishingOptions,
 ): Promise<Publisher> {
   const { publisher, dataPath } = config
-  const { outboxName, schemas: declared = {}, epoch, onReceipt } = options
+  const { outboxName, schemas: declared = {}, replay, onReceipt } = options
   const schemas = new Map<string, Schema>()
   for (const [stream, json] of Object.entries(declared)) schemas.set(stream, compileSchema(json))
   for (const [stream, { schema }] of Object.entries(publisher.streams)) {
-    if (schema !== undefined) schemas.set(stream, compileSchema(schema))
+    if (schema !== undefined && replay === undefined) schemas.set(stream, compileSchema(schema))
   }
   const { memoryBytes, diskBytes, syncMs, whenFull } = publisher.outbox
   const outboxLog =
@@ -47,12 +52,14 @@ export async function openPublisher(
         })
   return session.publisher({
     ...{ schemas, lingerMs: publisher.lingerMs, frameBytes: publisher.frameBytes },
-    ...{ codec: publisher.codec, compress: publisher.compress, outboxMemoryBytes: memoryBytes },
-    codecOf: (stream) => publisher.streams[stream]?.codec,
-    whenFull: (stream) => publisher.streams[stream]?.whenFull ?? whenFull,
+    outboxMemoryBytes: memoryBytes,
+    ...(replay ?? {
+      ...{ codec: publisher.codec, compress: publisher.compress },
+      codecOf: (stream: string) => publisher.streams[stream]?.codec,
+      whenFull: (stream: string) => publisher.streams[stream]?.whenFull ?? whenFull,
+    }),
     ...(diskBytes !== undefined && { outboxDiskBytes: diskBytes }),
     ...(outboxLog !== undefined && { outboxLog }),
-    ...(epoch !== undefined && { epoch }),
     ...(onReceipt !== undefined && { onReceipt }),
   })
 }

@@ -22,6 +22,9 @@ export interface NodeSessionOptions extends Pick<
   readonly onWarning?: (message: string) => void
 }
 
+/** Addresses to listen on that nobody can dial. */
+const WILDCARD = /^tcp:\/\/(\*|0\.0\.0\.0|\[::\])/
+
 /** @throws MeshError MESH_ADDRESS_IN_USE, MESH_ADDRESS_INVALID; NodeError NODE_START_FAILED. */
 export async function openSession(config: Config, options: NodeSessionOptions): Promise<Session> {
   const { name, replicas, writeQuorum } = config.mesh
@@ -35,6 +38,15 @@ export async function openSession(config: Config, options: NodeSessionOptions): 
       { details: { transport: transport.name } },
     )
   }
+  const endpoint = transport.advertise
+  if (roles.length > 0 && endpoint === undefined && WILDCARD.test(transport.bind)) {
+    throw new NodeError(
+      'NODE_START_FAILED',
+      `zeromq.bind ${transport.bind} is every address of this host, and no address to others: ` +
+        'set zeromq.advertise to the one they can reach, e.g. tcp://10.0.0.5:7701',
+      { details: { bind: transport.bind } },
+    )
+  }
   const session = new Session({
     mesh,
     transport: await createTransport({
@@ -43,6 +55,8 @@ export async function openSession(config: Config, options: NodeSessionOptions): 
     }),
     ...{ clock: systemClock, random: systemRandom, seeds: config.seeds, roles },
     ...hooks,
+    ...(endpoint !== undefined && { endpoint }),
+    onBadEndpoint: (bad, reason) => onWarning?.(`a peer announces ${bad}: ${reason}`),
     onMismatch: (announcement) => onWarning?.(mismatchMessage(announcement, config)),
   })
   try {

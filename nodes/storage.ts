@@ -116,6 +116,9 @@ export class StorageNode {
 
   /** Stops taking frames, settles what was taken, seals the store. */
   async close(): Promise<void> {
+    // What was taken is acknowledged while there is still a link to say it on.
+    this.ingest?.stop()
+    await this.disk?.writer.drain()
     await this.opened.disposeAsync()
   }
 
@@ -159,20 +162,25 @@ export class StorageNode {
   private openSession(): Promise<Session> {
     const { config, onWarning } = this.options
     const { member } = this
-    return openSession(config, {
-      roles: ['storage'],
-      http: () => this.server?.url,
-      store: () => {
-        const refusing = this.refusing()
-        return {
-          ...{ storeId: this.storeId, joined: member.joined, members: member.members },
-          ...{ refusing, grantBytes: this.ingest?.grantBytes() ?? 0 },
-        }
+    // Its seeds, and where it last met others: whichever of them is up is enough.
+    const seeds = [...new Set([...config.seeds, ...member.endpoints])]
+    return openSession(
+      { ...config, seeds },
+      {
+        roles: ['storage'],
+        http: () => config.storage.http.advertise ?? this.server?.url,
+        store: () => {
+          const refusing = this.refusing()
+          return {
+            ...{ storeId: this.storeId, joined: member.joined, members: member.members },
+            ...{ refusing, grantBytes: this.ingest?.grantBytes() ?? 0 },
+          }
+        },
+        onAnnouncement: (announcement) => member.hear(announcement),
+        onChange: () => this.membershipChanged(),
+        onWarning,
       },
-      onAnnouncement: (announcement) => member.hear(announcement),
-      onChange: () => this.membershipChanged(),
-      onWarning,
-    })
+    )
   }
 
   private async openIngest(): Promise<Ingest> {
@@ -265,6 +273,16 @@ export class StorageNode {
     if (storeId === this.storeId) {
       throw new StorageError('QUERY_INVALID', 'a store cannot remove itself: ask another one')
     }
+    const { replicas } = this.options.config.mesh
+    const staying = [...this.member.members].filter(
+      ([id, state]) => state === 'member' && id !== storeId,
+    )
+    if (staying.length < replicas) {
+      throw new StorageError(
+        'QUERY_INVALID',
+        `without ${storeId} ${staying.length} stores remain, too few for ${replicas} replicas: add one first`,
+      )
+    }
     await this.member.mark(storeId, 'leaving')
     return { storeId, state: this.member.members.get(storeId)! }
   }
@@ -294,6 +312,9 @@ export class StorageNode {
       .join()
     if (suspects !== this.suspects) this.repair?.kick()
     this.suspects = suspects
+    const peers = this.session.membership.peers()
+    const known = peers.filter(({ storeId, suspect }) => storeId !== undefined && !suspect)
+    this.member.remember(known.flatMap(({ endpoint }) => endpoint ?? []))
   }
 
   private refusing(): string | undefined {
@@ -313,7 +334,8 @@ export class StorageNode {
   /** Nobody else is named as a seed: this store founds the mesh, unless it is a member of one. */
   private get isFirst(): boolean {
     const { seeds, transport } = this.options.config
-    const own = [this.endpoint, 'bind' in transport ? transport.bind : undefined]
+    const { bind, advertise } = transport.name === 'zeromq' ? transport : {}
+    const own = [this.endpoint, bind, advertise]
     return seeds.every((seed) => own.includes(seed))
   }
 }

@@ -26,6 +26,8 @@ import type { CommitResult, Writer } from './writer.ts'
 
 /** A publisher not heard for this long no longer has a share of the budget. */
 const PUBLISHER_IDLE_MS = 10_000
+/** How often shares are worked out anew. */
+const SWEEP_MS = 1_000
 const GRANT_BYTES_MIN = 64 * 1024
 /** Runs of one lane in one ack: a lane more broken than that is acknowledged over several. */
 const ACK_RUNS_MAX = 1000
@@ -65,6 +67,9 @@ export class Ingest {
   }
   private readonly options: IngestOptions
   private readonly heardAtMs = new Map<PeerId, number>()
+  private stopped = false
+  private grant = GRANT_BYTES_MIN
+  private sweptAtMs = -SWEEP_MS
 
   constructor(options: IngestOptions) {
     this.options = options
@@ -76,14 +81,22 @@ export class Ingest {
     await transport.subscribe('b/>', (batch) => this.receive(batch), 'directed')
   }
 
+  /** Takes nothing more; what was taken is still acknowledged. */
+  stop(): void {
+    this.stopped = true
+  }
+
   /** What each publisher may have under way. */
   grantBytes(): number {
     const now = this.options.clock.monotonicMs()
+    if (now - this.sweptAtMs < SWEEP_MS) return this.grant
+    this.sweptAtMs = now
     for (const [publisher, atMs] of this.heardAtMs) {
       if (now - atMs > PUBLISHER_IDLE_MS) this.heardAtMs.delete(publisher)
     }
     const share = (this.options.budgetBytes * GRANTED_SHARE) / Math.max(1, this.heardAtMs.size)
-    return Math.max(GRANT_BYTES_MIN, Math.floor(share))
+    this.grant = Math.max(GRANT_BYTES_MIN, Math.floor(share))
+    return this.grant
   }
 
   /** Acknowledges what a commit settled; call it with each batch's results. */
@@ -102,7 +115,7 @@ export class Ingest {
 
   private receive(batch: readonly Message[]): void {
     const { mesh, clock, isMember } = this.options
-    if (!isMember()) return
+    if (this.stopped || !isMember()) return
     for (const { bytes, from } of batch) {
       this.counters.messages += 1
       const message = readMessage(bytes, mesh.id)

@@ -14,6 +14,8 @@ import type { DurableJson } from './durable-json.ts'
 export interface MemberDocument {
   joined: boolean
   members: Record<string, MemberState>
+  /** Where other stores were last reached: a seed that is away must not cut this one off. */
+  endpoints?: string[]
 }
 
 export interface StoreMemberOptions {
@@ -29,6 +31,7 @@ export class StoreMember {
   private readonly options: StoreMemberOptions
   private table: MemberTable = new Map()
   private confirmed = false
+  private reachable: readonly string[] = []
   private saving: Promise<void> = Promise.resolve()
 
   constructor(options: StoreMemberOptions) {
@@ -41,6 +44,7 @@ export class StoreMember {
     if (saved === undefined) return
     this.table = new Map(Object.entries(saved.members) as [StoreId, MemberState][])
     this.confirmed = saved.joined
+    this.reachable = saved.endpoints ?? []
   }
 
   /** Begins a mesh of its own, unless this store knows of others: nobody could confirm it. */
@@ -64,6 +68,19 @@ export class StoreMember {
   /** As on disk. */
   get members(): MemberTable {
     return this.table
+  }
+
+  /** Where other stores were last reached, as on disk. */
+  get endpoints(): readonly string[] {
+    return this.reachable
+  }
+
+  /** Keeps where other stores can be reached, for the next start. */
+  remember(endpoints: readonly string[]): void {
+    const sorted = [...new Set(endpoints)].sort()
+    if (sorted.length === 0 || sorted.join() === this.reachable.join()) return
+    this.reachable = sorted
+    this.change(() => this.save(this.table, this.confirmed))
   }
 
   /** Takes in what another store announced. */
@@ -116,7 +133,8 @@ export class StoreMember {
   }
 
   private async save(table: MemberTable, joined: boolean): Promise<void> {
-    await this.options.document.save({ joined, members: Object.fromEntries(table) })
+    const endpoints = [...this.reachable]
+    await this.options.document.save({ joined, members: Object.fromEntries(table), endpoints })
     this.table = table
     this.confirmed = joined
   }

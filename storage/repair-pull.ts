@@ -161,10 +161,19 @@ export class Puller {
     const bytes = await peer.schema(schemaId, this.signal)
     const frame = bytes && readFrame(bytes)
     if (frame === undefined || typeof frame === 'string') return false
-    const schema = schemaFromFrame(frame)
-    if (schema.id !== schemaId) return false
+    const schema = schemaOf(frame)
+    if (schema?.id !== schemaId) return false
     await keepSchema(schema)
     this.counters.pulledSchemas += 1
     return true
+  }
+}
+
+/** Undefined for what another store calls a schema and is none: that frame waits, the others go on. */
+function schemaOf(frame: Frame): Schema | undefined {
+  try {
+    return schemaFromFrame(frame)
+  } catch {
+    return undefined
   }
 }

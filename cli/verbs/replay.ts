@@ -53,7 +53,7 @@ async function replay(file: string, flags: ReplayFlags, command: Command): Promi
   const json = wantsJson(command)
   const warn = warner(json)
   const mapping = await loadMapping(existsSync(flags.map) ? flags.map : mappingPath(flags.map))
-  const { codec } = config.publisher
+  const codec = config.publisher.streams[mapping.stream]?.codec ?? config.publisher.codec
   const recording = await replayFile({
     ...{ file, mapping, codec, order: speed === Infinity ? 'file' : 'recorded' },
     ...(flags.strict === true && { strict: true }),
@@ -62,7 +62,7 @@ async function replay(file: string, flags: ReplayFlags, command: Command): Promi
   const stopping = stopRequested()
   await using session = await openSession(config, { onWarning: warn })
   const publisher = await openPublisher(session, config, {
-    ...{ outboxName: 'replay', epoch: recording.epoch },
+    ...{ outboxName: 'replay', replay: { epoch: recording.epoch, codec } },
     schemas: { [recording.stream]: recording.schema },
   })
   using _waiting = tellWhenWaiting(publisher, config, warn)

@@ -1,7 +1,7 @@
 // Lives of a publisher with a disk outbox: each dies without a word, the next one goes on with what
 // it left on disk. The stores must end up with every accepted sample once, and every lane with its
 // end in the right place.
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
@@ -13,6 +13,7 @@ import { openFrame, type Frame } from '../frame.ts'
 import { readMessage } from '../message.ts'
 import type { Epoch, SchemaId } from '../names.ts'
 import { OutboxLog } from '../outbox/log.ts'
+import { copySegments } from '../outbox/testing/support.ts'
 import type { Sample } from '../sample.ts'
 import { compileSchema, schemaFromFrame, type Schema } from '../schema.ts'
 import { SeededRandom } from '../seeded-random.ts'
@@ -134,10 +135,7 @@ class World {
     const { session, network, log, lifeClock } = this
     const from = this.directory
     this.life += 1
-    mkdirSync(this.directory)
-    for (const name of readdirSync(from)) {
-      if (name !== 'lock') cpSync(join(from, name), join(this.directory, name), { recursive: true })
-    }
+    copySegments(from, this.directory)
     const { peerId } = session!.transport
     for (const store of this.stores) network.partition(peerId, store.session.transport.peerId)
     lifeClock.isOver = true

@@ -26,7 +26,11 @@ export interface Config {
   readonly storage: {
     readonly bucketUs: number
     readonly budgetBytes: number
-    readonly http: { readonly host: string; readonly port: number }
+    readonly http: {
+      readonly host: string
+      readonly port: number
+      readonly advertise?: string | undefined
+    }
   }
   readonly publisher: {
     readonly lingerMs: number

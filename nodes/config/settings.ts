@@ -59,7 +59,12 @@ const mesh = z
 /** One section per transport, so that switching is one word and loses no options. */
 const TRANSPORT_SECTIONS = {
   memory: z.strictObject({}).prefault({}),
-  zeromq: z.strictObject({ bind: endpoint.prefault('tcp://127.0.0.1:0') }).prefault({}),
+  zeromq: z
+    .strictObject({
+      bind: endpoint.prefault('tcp://127.0.0.1:0'),
+      advertise: endpoint.optional(),
+    })
+    .prefault({}),
   zenoh: z.strictObject({ bridge: endpoint.prefault('ws://127.0.0.1:10000') }).prefault({}),
   hyperswarm: z.strictObject({ bootstrap: z.array(hostPort).prefault([]) }).prefault({}),
   nats: z
@@ -77,6 +82,10 @@ const storage = z.strictObject({
     .strictObject({
       host: z.string().min(1).prefault('127.0.0.1'),
       port: z.int().min(0).max(65_535).prefault(0),
+      advertise: z
+        .string()
+        .regex(/^https?:\/\/\S+$/, 'is not a URL; expected one such as http://10.0.0.5:7801')
+        .optional(),
     })
     .prefault({}),
 })

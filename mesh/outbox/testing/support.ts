@@ -90,7 +90,17 @@ export function copySegments(from: string, to: string): void {
   rmSync(to, { recursive: true, force: true })
   mkdirSync(to, { recursive: true })
   for (const name of readdirSync(from)) {
-    if (name !== 'lock') cpSync(join(from, name), join(to, name), { recursive: true })
+    if (name !== 'lock') copyUnlessGone(join(from, name), join(to, name))
+  }
+}
+
+/** Background work may be deleting a segment at this moment. */
+function copyUnlessGone(from: string, to: string): void {
+  try {
+    cpSync(from, to, { recursive: true })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    rmSync(to, { force: true, recursive: true })
   }
 }
 
