@@ -38,7 +38,7 @@ export async function openSession(config: Config, options: NodeSessionOptions): 
       { details: { transport: transport.name } },
     )
   }
-  const endpoint = transport.advertise
+  const endpoint = transport.advertise === 'auto' ? undefined : transport.advertise
   if (roles.length > 0 && endpoint === undefined && WILDCARD.test(transport.bind)) {
     throw new NodeError(
       'NODE_START_FAILED',

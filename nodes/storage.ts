@@ -168,7 +168,7 @@ export class StorageNode {
       { ...config, seeds },
       {
         roles: ['storage'],
-        http: () => config.storage.http.advertise ?? this.server?.url,
+        http: () => this.advertisedHttp,
         store: () => {
           const refusing = this.refusing()
           return {
@@ -295,7 +295,7 @@ export class StorageNode {
       return {
         storeId,
         state,
-        http: isThis ? this.server?.url : membership.storeView(storeId).http,
+        http: isThis ? this.advertisedHttp : membership.storeView(storeId).http,
       }
     })
   }
@@ -332,6 +332,11 @@ export class StorageNode {
   }
 
   /** Nobody else is named as a seed: this store founds the mesh, unless it is a member of one. */
+  private get advertisedHttp(): string | undefined {
+    const { advertise } = this.options.config.storage.http
+    return advertise === 'auto' ? this.server?.url : advertise
+  }
+
   private get isFirst(): boolean {
     const { seeds, transport } = this.options.config
     const { bind, advertise } = transport.name === 'zeromq' ? transport : {}

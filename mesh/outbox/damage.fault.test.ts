@@ -162,12 +162,12 @@ test(`a flipped bit never gives a lane a wrong last sequence (seed ${SEED})`, as
   const random = seededRandom(SEED)
   const counts = new Set<number>()
   const flip = async (name: string, at: number, bit: number): Promise<void> => {
-    copySegments(join(root, 'crashed'), join(root, 'flipped'))
-    const path = join(root, 'flipped', name)
+    copySegments(join(root, 'crashed'), join(root, 'flipped-lanes'))
+    const path = join(root, 'flipped-lanes', name)
     const bytes = readFileSync(path)
     bytes[at]! ^= 1 << bit
     writeFileSync(path, bytes)
-    counts.add(await certainLanes('flipped'))
+    counts.add(await certainLanes('flipped-lanes'))
   }
   for (let i = 0; i < 120; i++) {
     const name = names[Math.floor(random() * names.length)]!

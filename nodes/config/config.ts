@@ -29,7 +29,7 @@ export interface Config {
     readonly http: {
       readonly host: string
       readonly port: number
-      readonly advertise?: string | undefined
+      readonly advertise: string
     }
   }
   readonly publisher: {

@@ -49,13 +49,13 @@ describe('loadConfig', () => {
   test('defaults - those of the design, as plain data', () => {
     expect(JSON.parse(JSON.stringify(defaultConfig))).toEqual({
       mesh: { name: 'skein', replicas: 2, writeQuorum: 2, shards: 64 },
-      transport: { name: 'zeromq', bind: 'tcp://127.0.0.1:0' },
+      transport: { name: 'zeromq', bind: 'tcp://127.0.0.1:0', advertise: 'auto' },
       seeds: ['tcp://127.0.0.1:7701'],
       dataPath: './.skein',
       storage: {
         bucketUs: 3_600_000_000,
         budgetBytes: 67_108_864,
-        http: { host: '127.0.0.1', port: 0 },
+        http: { host: '127.0.0.1', port: 0, advertise: 'auto' },
       },
       publisher: {
         lingerMs: 5,
@@ -168,7 +168,7 @@ describe('loadConfig', () => {
 
   test('transport - a word, or a section with its options, and switching keeps them', () => {
     const long = 'transport: { name: zeromq, bind: "tcp://0.0.0.0:7701" }'
-    const bound = { name: 'zeromq', bind: 'tcp://0.0.0.0:7701' }
+    const bound = { name: 'zeromq', bind: 'tcp://0.0.0.0:7701', advertise: 'auto' }
     expect(load(long).config.transport).toEqual(bound)
     expect(load('zeromq: { bind: "tcp://0.0.0.0:7701" }').config.transport).toEqual(bound)
     expect(load('transport: memory').config.transport).toEqual({ name: 'memory' })

@@ -62,7 +62,7 @@ const TRANSPORT_SECTIONS = {
   zeromq: z
     .strictObject({
       bind: endpoint.prefault('tcp://127.0.0.1:0'),
-      advertise: endpoint.optional(),
+      advertise: z.union([z.literal('auto'), endpoint]).prefault('auto'),
     })
     .prefault({}),
   zenoh: z.strictObject({ bridge: endpoint.prefault('ws://127.0.0.1:10000') }).prefault({}),
@@ -84,8 +84,8 @@ const storage = z.strictObject({
       port: z.int().min(0).max(65_535).prefault(0),
       advertise: z
         .string()
-        .regex(/^https?:\/\/\S+$/, 'is not a URL; expected one such as http://10.0.0.5:7801')
-        .optional(),
+        .regex(/^(auto|https?:\/\/\S+)$/, 'is not a URL; expected one such as http://10.0.0.5:7801')
+        .prefault('auto'),
     })
     .prefault({}),
 })
