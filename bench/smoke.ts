@@ -33,7 +33,13 @@ export async function run({ json }: { json: boolean }): Promise<void> {
   try {
     const store = (name: string, seeds: readonly string[]): Child =>
       new Child({
-        ...{ name, role: 'storage', onMessage: () => undefined, onLog: say },
+        ...{
+          name,
+          role: 'storage',
+          onMessage: () => undefined,
+          onLog: say,
+          onChange: () => undefined,
+        },
         args: () => [
           ...seeds.flatMap((seed) => ['--seed', seed]),
           ...['--data', directory, '--set', 'zeromq.bind=tcp://127.0.0.1:0'],
@@ -50,7 +56,7 @@ export async function run({ json }: { json: boolean }): Promise<void> {
     if (json) process.stdout.write(`${JSON.stringify(result)}\n`)
     else for (const [name, value] of Object.entries(result)) say(`${name.padEnd(30)} ${value}`)
   } finally {
-    for (const child of stores) await child.stop()
+    for (const child of stores) await child.stop(1_000)
     rmSync(directory, { recursive: true, force: true })
   }
 }

@@ -26,7 +26,7 @@ export function writeAndSync(
     }
     // A nearly full disk takes a part of it and only the next call says why: hence the loops.
     if (length <= WRITE_HERE_BYTES) {
-      for (let at = 0; at < length; ) at += fs.writeSync(fd, bytes, at, length - at, position + at)
+      for (let at = 0; at < length;) at += fs.writeSync(fd, bytes, at, length - at, position + at)
       sync()
       return
     }
@@ -81,7 +81,12 @@ export async function makeDirectory(directory: string): Promise<void> {
   if (fs.existsSync(directory)) return
   const parent = path.dirname(directory)
   await makeDirectory(parent)
-  await fs.promises.mkdir(directory, { recursive: true })
+  try {
+    // Not `recursive`: under /proc, where nothing can be made, that never returns.
+    await fs.promises.mkdir(directory)
+  } catch (error) {
+    if (!isErrorCode(error, 'EEXIST')) throw error
+  }
   await syncDirectory(parent)
 }
 
