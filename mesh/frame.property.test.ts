@@ -27,7 +27,7 @@ const header = fc
       .filter((name) => Buffer.byteLength(name) <= 255),
     stream: fc.stringMatching(/^[A-Za-z0-9_.-]{1,60}$/),
     epoch: hex16.map((id) => id as Epoch),
-    sequence: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
+    sequence: fc.integer({ min: 1, max: 2 ** 48 - 1 }),
     firstUs: fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER - FRAME_SPAN_US_MAX }),
     spanUs: fc.nat({ max: FRAME_SPAN_US_MAX }),
     count: fc.nat({ max: FRAME_SAMPLES_MAX }),

@@ -22,7 +22,7 @@ export type { Epoch, Lane, LaneKey, MeshId, PeerId, SchemaId, StoreId } from './
 export { OutboxLog } from './outbox/log.ts'
 export { rankStores, sendTargets, SHARDS, shardOf } from './placement.ts'
 export type { WhenFull } from './publisher/outbox.ts'
-export type { FrameReceipt, Publisher, Receipt } from './publisher/publisher.ts'
+export type { FrameReceipt, Publisher, Receipt, UnfitSample } from './publisher/publisher.ts'
 export type { Fields, Sample, Value } from './sample.ts'
 export { SchemaExchange } from './schema-exchange.ts'
 export { canonicalJson, compileSchema, schemaFrame, schemaFromFrame } from './schema.ts'

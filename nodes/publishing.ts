@@ -11,6 +11,7 @@ import {
   type Publisher,
   type Schema,
   type Session,
+  type UnfitSample,
 } from '../mesh/index.ts'
 import type { Config } from './config/config.ts'
 
@@ -25,6 +26,8 @@ export interface PublishingOptions {
    */
   readonly replay?: { readonly epoch: Epoch; readonly codec: CodecName }
   readonly onReceipt?: (receipt: FrameReceipt) => void
+  /** A sample that was accepted turned out to fit no frame: it is not stored. */
+  readonly onUnfit?: (unfit: UnfitSample) => void
 }
 
 /** @throws MeshError MESH_SCHEMA_INVALID, MESH_OUTBOX_IN_USE, MESH_OUTBOX_DAMAGED, MESH_MISMATCH. */
@@ -34,7 +37,7 @@ export async function openPublisher(
   options: PublishingOptions,
 ): Promise<Publisher> {
   const { publisher, dataPath } = config
-  const { outboxName, schemas: declared = {}, replay, onReceipt } = options
+  const { outboxName, schemas: declared = {}, replay, onReceipt, onUnfit } = options
   const schemas = new Map<string, Schema>()
   for (const [stream, json] of Object.entries(declared)) schemas.set(stream, compileSchema(json))
   for (const [stream, { schema }] of Object.entries(publisher.streams)) {
@@ -61,5 +64,6 @@ export async function openPublisher(
     ...(diskBytes !== undefined && { outboxDiskBytes: diskBytes }),
     ...(outboxLog !== undefined && { outboxLog }),
     ...(onReceipt !== undefined && { onReceipt }),
+    ...(onUnfit !== undefined && { onUnfit }),
   })
 }

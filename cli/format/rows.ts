@@ -32,7 +32,10 @@ function cellsOf(row: Row | BucketRow): Cells {
   if (row.source !== undefined) cells['source'] = row.source
   for (const [name, value] of Object.entries(row.fields)) {
     if (typeof value !== 'object') cells[name] = value
-    else for (const [aggregate, of] of Object.entries(value)) cells[`${name} ${aggregate}`] = of
+    else
+      for (const [aggregate, of] of Object.entries(value) as [string, Value | undefined][]) {
+        cells[`${name} ${aggregate}`] = of
+      }
   }
   return cells
 }

@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import type { Command } from 'commander'
-import { systemClock } from '../../mesh/index.ts'
+import { systemClock, type Sample } from '../../mesh/index.ts'
 import { openPublisher, openSession, SensorNode, stopRequested } from '../../nodes/index.ts'
 import { contextOf, findMesh, wantsJson } from '../context.ts'
 import { drain, tellUndelivered } from '../drain.ts'
@@ -63,13 +63,20 @@ async function publish(
   const warn = warner(json)
   const input = await openInput(file)
   await using session = await openSession(config, { onWarning: warn })
-  const publisher = await openPublisher(session, config, { outboxName: 'publish' })
+  const refusals = new Refusals(json)
+  const rowOf = new WeakMap<Sample, number>()
+  const publisher = await openPublisher(session, config, {
+    outboxName: 'publish',
+    onUnfit: ({ sample, error }) => {
+      sensor.published -= 1
+      refusals.add(rowOf.get(sample) ?? 0, error.message)
+    },
+  })
   using _waiting = tellWhenWaiting(publisher, config, warn)
   const stopping = stopRequested()
   const sensor = new SensorNode(publisher, stream)
-  const refusals = new Refusals(json)
   const rows = readRows(input, { ...flags, nowUs: () => systemClock.nowUs() })
-  await publishRows(rows, sensor, refusals, flags.strict === true, stopping)
+  await publishRows(rows, { sensor, refusals, rowOf, strict: flags.strict === true }, stopping)
   input.destroy()
   const undelivered = await drain(publisher, { timeoutMs, stopping })
   const stored = publisher.counters.samplesStored
@@ -81,11 +88,17 @@ async function publish(
   else if (flags.strict === true && refused > 0) process.exitCode = EXIT.failed
 }
 
+interface RowSink {
+  readonly sensor: SensorNode
+  readonly refusals: Refusals
+  /** For samples that turn out to fit no frame once they are gathered. */
+  readonly rowOf: WeakMap<Sample, number>
+  readonly strict: boolean
+}
+
 async function publishRows(
   rows: AsyncGenerator<RowResult>,
-  sensor: SensorNode,
-  refusals: Refusals,
-  strict: boolean,
+  { sensor, refusals, rowOf, strict }: RowSink,
   stopping: Promise<unknown>,
 ): Promise<void> {
   const stop = stopping.then(() => 'stop' as const)
@@ -93,15 +106,15 @@ async function publishRows(
     const next = await Promise.race([rows.next(), stop])
     if (next === 'stop' || next.done === true) return
     const { value } = next
+    if ('reading' in value) rowOf.set(value.reading.sample, value.row)
     const reason =
       'reason' in value
         ? value.reason
         : // With the outbox full this may take as long as the stores are away.
           await Promise.race([sensor.publish(value.reading), stop])
     if (reason === 'stop') return
-    if (reason === undefined) continue
-    refusals.add(value.row, reason)
-    if (strict) return
+    if (reason !== undefined) refusals.add(value.row, reason)
+    if (strict && refusals.count > 0) return
   }
 }
 

@@ -1,0 +1,136 @@
+// A storage peer's place in the mesh: its membership, its session, and what it knows of the others.
+// The session announces what the member table on disk says, and the table learns from announcements.
+import { isPeerTransport, type Session, type StoreId } from '../../mesh/index.ts'
+import { StoreMember, type Member } from '../../storage/index.ts'
+import type { Config } from '../config/config.ts'
+import { openSession } from '../session.ts'
+import type { StoreDisk } from './disk.ts'
+import { ownedShards, whyRefusing } from './standing.ts'
+
+export interface PlaceOptions {
+  readonly config: Config
+  readonly disk: StoreDisk
+  /** The address that its HTTP server has, once it has one. */
+  readonly http: () => string | undefined
+  readonly grantBytes: () => number
+  /** Another set of stores is suspect: one that is back may have what this one lacks. */
+  readonly onSuspectsChanged: () => void
+  readonly onWarning: (message: string) => void
+}
+
+export class Place implements AsyncDisposable {
+  readonly storeId: StoreId
+  readonly member: StoreMember
+  private readonly options: PlaceOptions
+  /** Announcements arrive before open() has returned it. */
+  private opened: Session | undefined
+  private suspects = ''
+
+  private constructor(options: PlaceOptions) {
+    const { config, disk } = options
+    this.options = options
+    this.storeId = disk.directory.identity.storeId
+    this.member = new StoreMember({
+      ...{ storeId: this.storeId, writeQuorum: config.mesh.writeQuorum, document: disk.members },
+      membership: () => this.session.membership,
+      onChange: () => this.opened?.membership.announce(),
+    })
+  }
+
+  /** @throws MeshError MESH_ADDRESS_IN_USE, MESH_ADDRESS_INVALID; NodeError NODE_START_FAILED. */
+  static async open(options: PlaceOptions): Promise<Place> {
+    const place = new Place(options)
+    await place.member.load()
+    place.opened = await place.openSession()
+    if (place.isFirst) await place.member.found()
+    return place
+  }
+
+  get session(): Session {
+    return this.opened!
+  }
+
+  /** Where others link to it. */
+  get endpoint(): string | undefined {
+    const { transport } = this.session
+    return isPeerTransport(transport) ? transport.endpoint : undefined
+  }
+
+  /** Whether it may take frames at all. */
+  get isMember(): boolean {
+    return this.member.joined && !this.member.isLeaving
+  }
+
+  /** Its own table, and where each store can be asked. */
+  members(): Member[] {
+    const { membership } = this.session
+    return [...this.member.members].map(([storeId, state]) => {
+      const isThis = storeId === this.storeId
+      const http = isThis ? this.advertisedHttp() : membership.storeView(storeId).http
+      return { storeId, state, http }
+    })
+  }
+
+  ownedShards(): number[] {
+    return ownedShards(this.member.members, this.storeId, this.options.config.mesh.replicas)
+  }
+
+  /** Everything is open: what was heard meanwhile may have confirmed this store. */
+  announce(): void {
+    this.member.review()
+    this.session.membership.announce()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.session.close()
+    await this.member.settled()
+  }
+
+  private openSession(): Promise<Session> {
+    const { config, disk, grantBytes, onWarning } = this.options
+    const { storeId, member } = this
+    // Its seeds, and where it last met others: whichever of them is up is enough.
+    const seeds = [...new Set([...config.seeds, ...member.endpoints])]
+    const hooks = {
+      http: () => this.advertisedHttp(),
+      store: () => ({
+        ...{ storeId, joined: member.joined, members: member.members },
+        ...{ refusing: whyRefusing(disk, member), grantBytes: grantBytes() },
+      }),
+      onAnnouncement: (announcement: Parameters<StoreMember['hear']>[0]) =>
+        member.hear(announcement),
+      onChange: () => this.othersChanged(),
+    }
+    return openSession({ ...config, seeds }, { roles: ['storage'], ...hooks, onWarning })
+  }
+
+  private othersChanged(): void {
+    if (this.opened === undefined) return
+    const { membership } = this.opened
+    this.member.review()
+    const suspects = membership
+      .stores()
+      .filter(({ suspect }) => suspect)
+      .map(({ storeId }) => storeId)
+      .join()
+    if (suspects !== this.suspects) this.options.onSuspectsChanged()
+    this.suspects = suspects
+    const known = membership
+      .peers()
+      .filter(({ storeId, suspect }) => storeId !== undefined && !suspect)
+    this.member.remember(known.flatMap(({ endpoint }) => endpoint ?? []))
+  }
+
+  private advertisedHttp(): string | undefined {
+    const { advertise } = this.options.config.storage.http
+    return advertise === 'auto' ? this.options.http() : advertise
+  }
+
+  /** Nobody else is named as a seed: this store founds the mesh, unless it is a member of one. */
+  private get isFirst(): boolean {
+    const { seeds, transport } = this.options.config
+    const { bind, advertise } = transport.name === 'zeromq' ? transport : {}
+    const own = [this.endpoint, bind, advertise]
+    return seeds.every((seed) => own.includes(seed))
+  }
+}
