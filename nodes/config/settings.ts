@@ -22,7 +22,7 @@ import { parseBytes, parseDurationUs } from './units.ts'
 const WHEN_FULL = ['refuse', 'drop-oldest', 'drop-newest'] as const satisfies WhenFull[]
 
 /** Codecs that carry samples. */
-const BODY_CODECS = ['columnar', 'msgpack', 'json', 'protobuf'] as const satisfies CodecName[]
+const BODY_CODECS = ['columnar', 'msgpack', 'json'] as const satisfies CodecName[]
 
 const written = z.union([z.string(), z.number()], { error: 'needs a number with a unit' })
 const duration = withUnit(parseDurationUs)
