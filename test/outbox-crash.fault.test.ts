@@ -61,7 +61,10 @@ describe('a publisher with a disk outbox', () => {
     const sources = ['p.1', 'p.2', 'p.3', 'p.4', 'p.5']
     const publisher = new OutboxPublisher(mesh, 'p', sources, SEED)
     const first = publisher.start({ from: 0, count: 200 })
-    await eventually(() => publisher.said.has('stored'), { what: 'the stores take its samples' })
+    await eventually(() => publisher.said.has('stored'), {
+      what: 'the stores take its samples',
+      deadlineMs: 30_000,
+    })
     await first.exited
 
     // A life without any store, from its first sample to its death.

@@ -20,6 +20,8 @@ export class Entry {
   bytes: Buffer | undefined
   /** Where the outbox log keeps it, with a disk outbox. */
   readonly position: FramePosition | undefined
+  /** Event times of its samples, while a receipt is wanted. */
+  timesUs: readonly number[] | undefined
   state: EntryState = 'pending'
   /** Its place in line: frames are numbered as they are sealed; one that got a new name keeps its number. */
   number = 0

@@ -112,6 +112,7 @@ export class Outbox {
 
   /** `inPlaceOf`: the frame that this one is, under its old name. */
   add(entry: Entry, inPlaceOf?: Entry): void {
+    entry.lane.pending.push(entry)
     this.entries.push(entry)
     if (inPlaceOf === undefined) {
       this.added += 1
@@ -152,6 +153,9 @@ export class Outbox {
     }
     this.renamed.delete(entry)
     entry.lane.trim()
+    // Also where nothing is ever dropped: else the queue keeps every frame there was.
+    const queue = this.byStream.get(entry.lane.stream)
+    if (queue !== undefined) shiftFinished(queue)
     this.trim()
     this.checkRoom()
   }
@@ -176,9 +180,7 @@ export class Outbox {
 
   /** The oldest data frame of a stream, for drop-oldest. */
   oldest(stream: string): Entry | undefined {
-    const queue = this.byStream.get(stream)
-    while (queue?.first() !== undefined && queue.first()!.state !== 'pending') queue.shift()
-    return queue?.first()
+    return this.byStream.get(stream)?.first()
   }
 
   private spill(entry: Entry): void {
@@ -198,10 +200,7 @@ export class Outbox {
   }
 
   private trim(): void {
-    for (let first = this.entries.first(); first !== undefined; first = this.entries.first()) {
-      if (first.state === 'pending') break
-      this.entries.shift()
-    }
+    shiftFinished(this.entries)
     if (this.entries.length > 2 * this.frames + SWEEP_AT) {
       const isPending = (entry: Entry): boolean => entry.state === 'pending'
       this.entries.retain(isPending)
@@ -210,6 +209,13 @@ export class Outbox {
     while (this.waiters.length > 0 && this.isDrained(this.waiters[0]!.upTo)) {
       this.waiters.shift()!.resolve(this.furthest.stores)
     }
+  }
+}
+
+function shiftFinished(queue: Deque<Entry>): void {
+  for (let first = queue.first(); first !== undefined; first = queue.first()) {
+    if (first.state === 'pending') return
+    queue.shift()
   }
 }
 

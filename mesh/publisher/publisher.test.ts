@@ -9,7 +9,8 @@ import { SeededRandom } from '../seeded-random.ts'
 import { Session } from '../session.ts'
 import { nameOf, ScriptedStore, TEST_MESH } from '../testing/scripted-store.ts'
 import { createMemoryNetwork, type MemoryNetwork } from '../transports/memory-network.ts'
-import type { FrameReceipt, Publisher, PublisherOptions } from './publisher.ts'
+import type { FrameReceipt, PublisherOptions } from './options.ts'
+import type { Publisher } from './publisher.ts'
 
 const STREAM = 'vehicle.motion'
 

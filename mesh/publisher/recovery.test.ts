@@ -21,7 +21,8 @@ import { Session } from '../session.ts'
 import { ScriptedStore, TEST_MESH } from '../testing/scripted-store.ts'
 import { createMemoryNetwork, type MemoryNetwork } from '../transports/memory-network.ts'
 import type { Message } from '../transport.ts'
-import type { Publisher, PublisherOptions, UnfitSample } from './publisher.ts'
+import type { PublisherOptions, UnfitSample } from './options.ts'
+import type { Publisher } from './publisher.ts'
 
 const STREAM = 'vehicle.motion'
 const SEGMENT_BYTES = 8_000

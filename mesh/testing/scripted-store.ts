@@ -119,6 +119,11 @@ export class ScriptedStore {
   }
 }
 
-export function nameOf({ source, stream, epoch, sequence }: Omit<Frame, 'laneKey' | 'bytes'> | Frame): string {
+export function nameOf({
+  source,
+  stream,
+  epoch,
+  sequence,
+}: Omit<Frame, 'laneKey' | 'bytes'> | Frame): string {
   return `${source}/${stream}/${epoch}/${sequence}`
 }

@@ -1,7 +1,7 @@
 // `skein …` as a user runs it: words in, exit code and text out; or a process to wait for, to signal and
 // to end. What a test starts is ended with it, and so are the temporary directories it asked for.
 import { spawn, type ChildProcess } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { childEnvironment } from './program.ts'
@@ -139,16 +139,17 @@ export function jsonError({ stderr }: Ended): { code: string; message: string } 
   return error
 }
 
-/** Resolves when a process is gone. */
-export async function isGone(pid: number, deadlineMs: number): Promise<boolean> {
-  const until = performance.now() + deadlineMs
-  while (performance.now() < until) {
-    try {
-      process.kill(pid, 0)
-    } catch {
-      return true
-    }
-    await new Promise((resolve) => setTimeout(resolve, 20))
+/** Whether a process is there; one that nobody has waited for yet is not. */
+export function isRunning(pid: number): boolean {
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  } catch {
+    return false
   }
-  return false
+}
+
+/** The processes that a process has started. */
+export function childrenOf(pid: number): number[] {
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+  return text.trim().split(/\s+/).filter(Boolean).map(Number)
 }
