@@ -1,6 +1,8 @@
 // From the configuration to a session in the mesh: the one place where nodes choose a transport.
+import { setTimeout as delay } from 'node:timers/promises'
 import {
   createTransport,
+  isPeerTransport,
   meshIdentity,
   Session,
   systemClock,
@@ -66,6 +68,27 @@ export async function openSession(config: Config, options: NodeSessionOptions): 
     throw error
   }
   return session
+}
+
+/** A mesh that runs is found, and its readers are dialled, in a fraction of this. */
+const READERS_MS = 2_000
+const LOOK_MS = 5
+
+/**
+ * Resolves when live readers that the mesh knows of can be sent to: a publisher that is done within a
+ * second would otherwise be gone before they heard of it. Stores need no such wait: they get it all.
+ */
+export async function readersLinked({ membership, transport }: Session): Promise<void> {
+  if (!isPeerTransport(transport)) return
+  const untilMs = systemClock.monotonicMs() + READERS_MS
+  while (systemClock.monotonicMs() < untilMs) {
+    const linked = transport.linked()
+    const readers = membership.peers().filter(({ roles, suspect }) => {
+      return !suspect && roles.some((role) => role !== 'storage')
+    })
+    if (membership.stores().length > 0 && readers.every(({ id }) => linked.has(id))) return
+    await delay(LOOK_MS)
+  }
 }
 
 /**

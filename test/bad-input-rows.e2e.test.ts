@@ -127,10 +127,12 @@ describe('publish', () => {
 describe('replay', () => {
   const MAPPING = [
     'stream: test.day',
+    'format: csv',
     'source: { column: bus }',
     'time: { column: at, format: iso }',
     'fields:',
-    '  speed: { column: speed }',
+    '  - { column: speed, field: speed, type: number }',
+    '',
   ].join('\n')
 
   test('broken rows - listed, counted by reason; replaying the file again stores nothing twice', async () => {

@@ -4,7 +4,13 @@ import { stat } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import type { Command } from 'commander'
 import { systemClock, type Sample } from '../../mesh/index.ts'
-import { openPublisher, openSession, SensorNode, stopRequested } from '../../nodes/index.ts'
+import {
+  openPublisher,
+  openSession,
+  readersLinked,
+  SensorNode,
+  stopRequested,
+} from '../../nodes/index.ts'
 import { contextOf, findMesh, wantsJson } from '../context.ts'
 import { drain, tellUndelivered } from '../drain.ts'
 import { EXIT } from '../exit-codes.ts'
@@ -75,6 +81,7 @@ async function publish(
   using _waiting = tellWhenWaiting(publisher, config, warn)
   const stopping = stopRequested()
   const sensor = new SensorNode(publisher, stream)
+  await Promise.race([readersLinked(session), stopping])
   const rows = readRows(input, { ...flags, nowUs: () => systemClock.nowUs() })
   await publishRows(rows, { sensor, refusals, rowOf, strict: flags.strict === true }, stopping)
   input.destroy()

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Command } from 'commander'
 import { systemClock, systemRandom, type Publisher } from '../../mesh/index.ts'
-import { openPublisher, openSession, stopRequested } from '../../nodes/index.ts'
+import { openPublisher, openSession, readersLinked, stopRequested } from '../../nodes/index.ts'
 import {
   loadMapping,
   mappingPath,
@@ -66,6 +66,7 @@ async function replay(file: string, flags: ReplayFlags, command: Command): Promi
     schemas: { [recording.stream]: recording.schema },
   })
   using _waiting = tellWhenWaiting(publisher, config, warn)
+  await Promise.race([readersLinked(session), stopping])
   const startMs = systemClock.monotonicMs()
   const complete = await send(recording, publisher, speed, json, stopping)
   // Only a replay that reached its end may close its lanes: one that was cut short goes on next time.
