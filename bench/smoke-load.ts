@@ -8,12 +8,12 @@ import { loadConfig, openPublisher, openSession } from '../nodes/index.ts'
 import { createFleet, FLEET_SCHEMA, FLEET_STREAM } from '../sim/index.ts'
 
 export interface LoadRequest {
-  readonly kind: 'frames' | 'singles' | 'paced' | 'raw' | 'stop'
+  readonly kind: 'frames' | 'singles' | 'paced' | 'stop'
   readonly seconds: number
   /** Samples in a frame, for `frames`. */
   readonly frameSamples?: number
   readonly sources?: number
-  /** Samples a second, for `paced` and `raw`. */
+  /** For `paced`: messages a second, and where the bare ones go, this long. */
   readonly rate?: number
   readonly endpoint?: string
   readonly bytes?: number
@@ -63,18 +63,6 @@ async function serve(request: LoadRequest): Promise<void> {
     await publisher.close({ drainMs: 1_000 })
     await session.close()
     process.exit(0)
-  }
-  if (request.kind === 'raw') {
-    await raw(request)
-    process.send!({
-      samples: 0,
-      frames: 0,
-      seconds: 0,
-      storedP50Us: 0,
-      storedP99Us: 0,
-      cpuSeconds: 0,
-    })
-    return
   }
   // Warm up first: the figure is of a process that has been running.
   await load({ ...request, seconds: Math.min(2, request.seconds) })
@@ -128,36 +116,25 @@ async function flatOut({ seconds, frameSamples = 1, sources = 100 }: LoadRequest
 }
 
 /**
- * One sample at a time, about a millisecond apart: a timer, so that the sender leaves the cores to what
- * is measured. The clock starts just before publish().
+ * One message a millisecond, by turns a sample through the mesh and the same number of bytes over a
+ * bare DEALER: what disturbs one disturbs the other. By a timer, so that the sender leaves the cores to
+ * what is measured; the clock starts just before publish() and send().
  */
-async function paced({ seconds, rate = 1000, sources = 10 }: LoadRequest): Promise<void> {
+async function paced({ seconds, rate = 1000, sources = 10, ...raw }: LoadRequest): Promise<void> {
   const fleet = createFleet({ vehicles: sources, seed: 1, startUs: systemClock.nowUs() })
+  const dealer = new Dealer({ linger: 0 })
+  dealer.connect(raw.endpoint!)
   const endMs = performance.now() + seconds * 1000
   for (let sent = 0; performance.now() < endMs; sent++) {
     await delay(1000 / rate)
-    const index = sent % sources
+    if (sent % 2 === 0) {
+      const message = Buffer.alloc(raw.bytes!, sent & 0xff)
+      message.writeDoubleLE(systemClock.nowUs(), 0)
+      await dealer.send(message)
+      continue
+    }
+    const index = (sent >> 1) % sources
     publisher.publish(FLEET_STREAM, fleet.sources[index]!, fleet.sample(index, systemClock.nowUs()))
   }
-}
-
-/** The same bytes over a bare DEALER, the time of sending in the first eight. */
-async function raw({
-  seconds,
-  rate = 1000,
-  endpoint = '',
-  bytes = 100,
-}: LoadRequest): Promise<void> {
-  const dealer = new Dealer({ linger: 0 })
-  dealer.connect(endpoint)
-  await delay(200)
-  const endMs = performance.now() + seconds * 1000
-  for (let sent = 0; performance.now() < endMs; sent++) {
-    await delay(1000 / rate)
-    const message = Buffer.alloc(bytes, sent & 0xff)
-    message.writeDoubleLE(systemClock.nowUs(), 0)
-    await dealer.send(message)
-  }
-  await delay(200)
   dealer.close()
 }

@@ -5,6 +5,7 @@ import { fork, type ChildProcess } from 'node:child_process'
 import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { createHistogram } from 'node:perf_hooks'
+import { Worker } from 'node:worker_threads'
 import { Router } from 'zeromq'
 import { Child } from '../cli/up/child.ts'
 import { systemClock } from '../mesh/index.ts'
@@ -23,6 +24,8 @@ export interface SmokeResult {
 }
 
 const SECONDS = Number(process.env['SMOKE_SECONDS'] ?? 6)
+/** A frame of one fleet sample in its envelope. */
+const FRAME_BYTES = 150
 /** On disk, like the stores: a tmpfs would flatter everything. */
 const SCRATCH = join(process.cwd(), '.skein-bench-')
 
@@ -73,13 +76,13 @@ async function measure(
     say(`frames of 100: ${describe(frames)}`)
     const singles = await loader.run({ kind: 'singles', seconds: SECONDS, sources: 10_000 })
     say(`single samples: ${describe(singles)}`)
-    const fdatasyncUs = fdatasyncP50Us(directory)
-    const { live, raw, stored } = await latency(loader, seed, say)
+    say(`fdatasync of 4 KiB on the idle disk: p50 ${fdatasyncP50Us(directory)} µs`)
+    const { live, raw, stored, fdatasync } = await latency(loader, seed, directory, say)
     return {
       durableSamplesPerSecond: Math.round(frames.samples / frames.seconds),
       singleSampleFramesPerSecond: Math.round(singles.frames / singles.seconds),
       liveP50OverRaw: round(live / raw),
-      storedP50OverFdatasync: round(stored / fdatasyncUs),
+      storedP50OverFdatasync: round(stored / fdatasync),
       encodeSamplesPerSecond: Math.round(encode.encodeSamplesPerSecond),
       bytesPerTruckRow: round(bytesPerTruckRow(128, true)),
     }
@@ -88,12 +91,21 @@ async function measure(
   }
 }
 
-/** Live and raw latency in alternating blocks, so that a noisy moment meets both. */
+/** p50, µs. */
+interface Latencies {
+  readonly live: number
+  readonly raw: number
+  readonly stored: number
+  readonly fdatasync: number
+}
+
+/** Live, raw and stored latency, and the disk's, all in the same seconds. */
 async function latency(
   loader: Loader,
   seed: string,
+  directory: string,
   say: (line: string) => void,
-): Promise<{ live: number; raw: number; stored: number }> {
+): Promise<Latencies> {
   const { config } = loadConfig({
     cwd: process.cwd(),
     env: {},
@@ -101,7 +113,6 @@ async function latency(
   })
   const liveUs = createHistogram()
   const rawUs = createHistogram()
-  let frameBytes = 0
   await using session = await openSession(config, { roles: ['subscriber'] })
   await session.subscriber({
     streams: [FLEET_STREAM],
@@ -120,27 +131,23 @@ async function latency(
       rawUs.record(Math.max(1, Math.round(nowUs - message!.readDoubleLE(0))))
     }
   })()
-  const storedUs: number[] = []
-  for (let block = 0; block < 3; block++) {
-    const result = await loader.run({ kind: 'paced', seconds: 3, rate: 1000 })
-    storedUs.push(result.storedP50Us)
-    frameBytes = 150
-    await loader.run({
-      kind: 'raw',
-      seconds: 3,
-      rate: 1000,
-      endpoint: router.lastEndpoint!,
-      bytes: frameBytes,
-    })
-  }
+  await using disk = new DiskProbe(join(directory, 'probe'))
+  const request = {
+    kind: 'paced',
+    rate: 1000,
+    endpoint: router.lastEndpoint!,
+    bytes: FRAME_BYTES,
+  } as const
+  const { storedP50Us: stored } = await loader.run({ ...request, seconds: 3 * SECONDS })
+  const fdatasync = disk.p50Us()
   router.close()
   await receiving.catch(() => undefined)
   const [live, raw] = [liveUs.percentile(50), rawUs.percentile(50)]
-  const stored = storedUs.sort((a, b) => a - b)[1]!
   say(
-    `live p50 ${live} p99 ${liveUs.percentile(99)} µs, raw p50 ${raw} p99 ${rawUs.percentile(99)} µs, stored p50 ${stored} µs`,
+    `live p50 ${live} p99 ${liveUs.percentile(99)} µs, raw p50 ${raw} p99 ${rawUs.percentile(99)} µs, ` +
+      `stored p50 ${stored} µs, fdatasync p50 ${fdatasync} µs beside it`,
   )
-  return { live, raw, stored }
+  return { live, raw, stored, fdatasync }
 }
 
 class Loader {
@@ -181,7 +188,27 @@ function fdatasyncP50Us(directory: string): number {
     took.push((performance.now() - startMs) * 1000)
   }
   closeSync(fd)
-  return took.sort((a, b) => a - b)[150]!
+  return Math.round(took.sort((a, b) => a - b)[150]!)
+}
+
+/** Appends and syncs 4 KiB fifty times a second beside whatever else goes on, on a thread of its own. */
+class DiskProbe implements AsyncDisposable {
+  private readonly worker: Worker
+  private readonly took: number[] = []
+
+  constructor(path: string) {
+    this.worker = new Worker(join(import.meta.dirname, 'disk-probe.ts'), { workerData: path })
+    this.worker.on('message', (us: number) => this.took.push(us))
+  }
+
+  p50Us(): number {
+    const sorted = this.took.toSorted((a, b) => a - b)
+    return Math.round(sorted[sorted.length >> 1]!)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.worker.terminate()
+  }
 }
 
 function describe({

@@ -2,7 +2,7 @@
 // a second signal ends it at once. Node.js as PID 1 has no default handlers, so these are all there is.
 
 /** Docker and Kubernetes send SIGKILL after 10 s or more: be done before. */
-export const STOP_MS = 9_000
+export const STOP_MS = 8_000
 
 export type StopReason = NodeJS.Signals | 'parent'
 

@@ -186,7 +186,7 @@ describe('asking', () => {
   })
 
   test('a reader that has had enough - quiet, exit code 0', async () => {
-    const rows = Array.from({ length: 4000 }, (_, i) => `{"source":"S${i}","x":"${'x'.repeat(90)}"}`)
+    const rows = Array.from({ length: 1500 }, (_, i) => `{"source":"S${i}","x":"${'x'.repeat(90)}"}`)
     await skein(['publish', 'test.many'], { input: rows.join('\n') })
     const words = [...store.flags, 'query', 'range', '-s', 'test.many', '--json']
     const reader = shell.start(words, { cwd })

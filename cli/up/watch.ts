@@ -16,6 +16,8 @@ export interface View {
   log(line: string): void
   /** The mesh runs: what to do with it. */
   started(): void
+  /** It is being stopped. */
+  stopping(): void
   end(): void
 }
 
@@ -23,7 +25,10 @@ const REDRAW_MS = 500
 const LINE_EVERY_MS = 5_000
 
 export function watch(mesh: LocalMesh, config: Config, json: boolean, warn: Warn): View {
-  if (json) return { log: warn, started: () => undefined, end: () => undefined }
+  if (json) {
+    const nothing = (): void => undefined
+    return { log: warn, started: nothing, stopping: nothing, end: nothing }
+  }
   return process.stdout.isTTY ? watchTerminal(mesh, config) : watchLines(mesh, config, warn)
 }
 
@@ -32,9 +37,11 @@ function watchTerminal(mesh: LocalMesh, config: Config): View {
   const paint = paintFor(stdout, process.env)
   const region = new LiveRegion()
   const rates = new Rates()
+  let hint = `${HINT}   Ctrl-C ends`
   const show = (): void => {
     const size = { columns: stdout.columns, rows: stdout.rows }
-    stdout.write(region.draw(upView(stateOf(mesh, config, rates), size, paint), size))
+    const state = { ...stateOf(mesh, config, rates), hint }
+    stdout.write(region.draw(upView(state, size, paint), size))
   }
   // Whatever ends this process, the terminal gets its cursor back.
   const restore = (): boolean => stdout.write(region.end())
@@ -46,6 +53,10 @@ function watchTerminal(mesh: LocalMesh, config: Config): View {
   return {
     log: () => undefined,
     started: () => undefined,
+    stopping: () => {
+      hint = STOPPING
+      show()
+    },
     end: () => {
       if (hasEnded) return
       hasEnded = true
@@ -73,9 +84,12 @@ function watchLines(mesh: LocalMesh, config: Config, warn: Warn): View {
           `${vehicles} vehicles. ${HINT}`,
       )
     },
+    stopping: () => note(STOPPING),
     end: () => clearInterval(timer),
   }
 }
+
+const STOPPING = 'stopping: waiting for the last acknowledgements; a second signal ends at once'
 
 const HINT = `In another terminal: npx skein query latest --stream ${FLEET_STREAM}`
 
@@ -86,7 +100,7 @@ function stateOf(mesh: LocalMesh, config: Config, rates: Rates): UpState {
     flows: flowsOf(mesh, config, rates),
     nodes: mesh.nodes.map((child) => ({ ...child.view(), ...factsOf(mesh, child, rates) })),
     messages: [...refusals(mesh), ...mesh.messages],
-    hint: `${HINT}   Ctrl-C ends`,
+    hint: '',
   }
 }
 

@@ -111,7 +111,8 @@ async function runNode(
     if (!isChild && json) printJson({ ...node.ready, name })
     else if (!isChild) note(`${name} is ready: ${node.about}`)
     const timer = setInterval(() => void node.stats().then(tellParent), STATS_MS)
-    await stopping
+    const why = await stopping
+    if (!isChild && !json) note(`${why}: draining; a second one ends at once`)
     clearInterval(timer)
     const undelivered = await inTime(node.stop(drainMs), drainMs + CLOSE_MS)
     if (undelivered > 0) {

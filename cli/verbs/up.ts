@@ -68,6 +68,7 @@ async function up(flags: UpFlags, command: Command): Promise<void> {
   void stopping.then(() => (stopByMs = performance.now() + STOP_MS))
   const started = mesh.start((seeds) => data.announce(seeds)).then(() => 'started' as const)
   const view = watch(mesh, config, json, warner(json))
+  void stopping.then(() => view.stopping())
   try {
     // What is still starting when it is stopped fails, and nobody wants to know.
     started.catch(() => undefined)
