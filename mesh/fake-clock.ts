@@ -105,5 +105,10 @@ function isBefore(a: FakeTimer, b: FakeTimer): boolean {
   return a.dueMs < b.dueMs || (a.dueMs === b.dueMs && a.turn < b.turn)
 }
 
-/** A turn of the event loop: all microtasks and immediates that are waiting have run. */
-const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+/** Turns of the event loop in which what one immediate sets off may set off another. */
+const SETTLING_TURNS = 3
+
+/** All microtasks and immediates that are waiting have run, and those they led to. */
+async function settle(): Promise<void> {
+  for (let turn = 0; turn < SETTLING_TURNS; turn++) await new Promise(setImmediate)
+}

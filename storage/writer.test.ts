@@ -179,19 +179,25 @@ describe('writer', () => {
     expect(outcomes()).toEqual(['1 stored p', '2 stored p', '3 stored p'])
   })
 
-  test('commits start no closer together than the interval, the first at once', async () => {
+  test('after a commit of many frames the next one waits for more, after one of few it does not', async () => {
     const clock = new FakeClock()
     const writer = writerOf({ clock, commitIntervalMs: 50 })
-    const committed = (): number => writer.counters.batches
-    writer.offer(testFrame().frame, 'p')
-    await writer.drain()
-    expect(committed()).toBe(1)
-    writer.offer(testFrame({ sequence: 2 }).frame, 'p')
+    const commit = async (from: number, to: number): Promise<void> => {
+      for (let sequence = from; sequence <= to; sequence++) {
+        writer.offer(testFrame({ sequence }).frame, 'p')
+      }
+      await writer.drain()
+    }
+    await commit(1, 1)
+    await commit(2, 2)
+    await commit(3, 12)
+    expect(writer.counters.batches).toBe(3)
+    const waiting = commit(13, 13)
     await clock.advance(49)
-    expect(committed()).toBe(1)
+    expect(writer.counters.batches).toBe(3)
     await clock.advance(2)
-    await writer.drain()
-    expect(committed()).toBe(2)
+    await waiting
+    expect(writer.counters.batches).toBe(4)
   })
 
   test('a failed write acknowledges nothing, says why, and the store is tried again', async () => {

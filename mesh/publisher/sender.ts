@@ -36,6 +36,12 @@ export interface SenderOptions {
   readonly onDamaged: (entry: Entry) => void
 }
 
+interface FreshMessage {
+  readonly topic: string
+  readonly entries: readonly Entry[]
+  readonly bytes: Buffer
+}
+
 export interface SenderCounters {
   framesSent: number
   framesRepeated: number
@@ -57,6 +63,8 @@ export class Sender {
   private counted: ReadonlySet<StoreId> = new Set()
   private usable = 0
   private view = ''
+  /** Published live, and not yet sent to their stores. */
+  private fresh: FreshMessage[] = []
   private stopped = false
 
   constructor(options: SenderOptions) {
@@ -80,7 +88,6 @@ export class Sender {
   /** Sends frames sealed in this turn: one message per topic, to each store with room and to live subscribers. */
   send(entries: readonly Entry[]): void {
     if (this.stopped) return
-    for (const entry of entries) entry.isHanded = true
     const byTopic = new Map<string, Entry[]>()
     for (const entry of entries) {
       const group = byTopic.get(entry.lane.topic)
@@ -156,25 +163,38 @@ export class Sender {
     return [...this.queues.values()]
   }
 
+  /** Live first: whoever watches should not wait for the disks' copies. */
   private sendFresh(topic: string, sealed: readonly Entry[]): void {
-    const { transport, mesh, schemas, clock } = this.options
+    const { transport, mesh, schemas } = this.options
     const frames = sealed.flatMap((entry) => this.bytesOf(entry) ?? [])
-    const part = sealed.filter(({ state }) => state === 'pending')
-    if (part.length === 0) return
+    const entries = sealed.filter(({ state }) => state === 'pending')
+    if (entries.length === 0) return
     const bytes = encodeMessage(mesh.id, transport.peerId, frames)
-    const size = part.reduce((sum, entry) => sum + entry.size, 0)
-    const now = clock.monotonicMs()
-    // Live first: whoever watches should not wait for the disks' copies.
-    for (const { schemaId } of part) schemas.publishLive(schemaId)
+    for (const { schemaId } of entries) schemas.publishLive(schemaId)
     transport.publish(topic, bytes)
-    for (const queue of this.targets(part[0]!.lane.shard)) {
-      if (queue.hasRoom(size)) {
-        for (const { schemaId } of part) schemas.sendTo(queue.peer!, schemaId)
-        transport.publish(topic, bytes, queue.peer)
-        for (const entry of part) queue.markSent(entry, now)
-        this.counters.framesSent += part.length
-      } else {
-        for (const entry of part) queue.pushFresh(entry)
+    this.fresh.push({ topic, entries, bytes })
+    // The live copies leave at the end of this microtask queue, the stores' a moment after them.
+    if (this.fresh.length === 1) setImmediate(() => this.sendToOwners())
+  }
+
+  private sendToOwners(): void {
+    const messages = this.fresh
+    this.fresh = []
+    if (this.stopped) return
+    const { transport, schemas, clock } = this.options
+    const now = clock.monotonicMs()
+    for (const { topic, entries, bytes } of messages) {
+      const size = entries.reduce((sum, entry) => sum + entry.size, 0)
+      for (const entry of entries) entry.isHanded = true
+      for (const queue of this.targets(entries[0]!.lane.shard)) {
+        if (queue.hasRoom(size)) {
+          for (const { schemaId } of entries) schemas.sendTo(queue.peer!, schemaId)
+          transport.publish(topic, bytes, queue.peer)
+          for (const entry of entries) queue.markSent(entry, now)
+          this.counters.framesSent += entries.length
+        } else {
+          for (const entry of entries) queue.pushFresh(entry)
+        }
       }
     }
   }
