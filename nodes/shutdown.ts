@@ -9,13 +9,13 @@ export type StopReason = NodeJS.Signals | 'parent'
 /** Resolves with the first reason to stop. */
 export function stopRequested(): Promise<StopReason> {
   return new Promise((resolve) => {
+    let isStopping = false
+    // The same listener for both: one that replaced another could miss a signal in between.
     const onSignal = (signal: NodeJS.Signals): void => {
-      resolve(signal)
       // The second one means now.
-      for (const again of ['SIGTERM', 'SIGINT'] as const) {
-        process.removeListener(again, onSignal)
-        process.once(again, () => process.exit(130))
-      }
+      if (isStopping) process.exit(130)
+      isStopping = true
+      resolve(signal)
     }
     process.on('SIGTERM', onSignal)
     process.on('SIGINT', onSignal)

@@ -192,11 +192,11 @@ describe('writer', () => {
     await commit(2, 2)
     await commit(3, 12)
     expect(writer.counters.batches).toBe(3)
-    const waiting = commit(13, 13)
+    writer.offer(testFrame({ sequence: 13 }).frame, 'p')
     await clock.advance(49)
     expect(writer.counters.batches).toBe(3)
     await clock.advance(2)
-    await waiting
+    await writer.drain()
     expect(writer.counters.batches).toBe(4)
   })
 
