@@ -45,7 +45,8 @@ let publisher = await newPublisher()
 
 async function newPublisher(): Promise<Publisher> {
   return openPublisher(session, config, {
-    ...{ outboxName: 'bench', schemas: { [FLEET_STREAM]: FLEET_SCHEMA } },
+    outboxName: 'bench',
+    schemas: { [FLEET_STREAM]: FLEET_SCHEMA },
     onReceipt: ({ timesUs }) => {
       const nowUs = systemClock.nowUs()
       stored.record(Math.max(1, nowUs - timesUs[0]!))
@@ -82,8 +83,12 @@ async function load(request: LoadRequest): Promise<LoadResult> {
   const { user, system } = process.cpuUsage(cpu)
   await publisher.stored()
   return {
-    ...{ samples, frames, seconds, cpuSeconds: (user + system) / 1e6 },
-    ...{ storedP50Us: stored.percentile(50), storedP99Us: stored.percentile(99) },
+    samples,
+    frames,
+    seconds,
+    cpuSeconds: (user + system) / 1e6,
+    storedP50Us: stored.percentile(50),
+    storedP99Us: stored.percentile(99),
   }
 }
 

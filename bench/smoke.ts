@@ -36,17 +36,21 @@ export async function run({ json }: { json: boolean }): Promise<void> {
   try {
     const store = (name: string, seeds: readonly string[]): Child =>
       new Child({
-        ...{
-          name,
-          role: 'storage',
-          onMessage: () => undefined,
-          onLog: say,
-          onChange: () => undefined,
-        },
+        name,
+        role: 'storage',
+        onMessage: () => undefined,
+        onLog: say,
+        onChange: () => undefined,
         args: () => [
           ...seeds.flatMap((seed) => ['--seed', seed]),
-          ...['--data', directory, '--set', 'zeromq.bind=tcp://127.0.0.1:0'],
-          ...['node', 'storage', '--name', name],
+          '--data',
+          directory,
+          '--set',
+          'zeromq.bind=tcp://127.0.0.1:0',
+          'node',
+          'storage',
+          '--name',
+          name,
         ],
       })
     const first = store('storage-1', ['tcp://127.0.0.1:0'])

@@ -7,9 +7,15 @@ import { jsonLine } from './format/json-line.ts'
 
 /** An error whose cause is the input, by code: the user can mend it, a stack would not help. */
 const USAGE_CODES = new Set([
-  ...['CONFIG_INVALID', 'CONFIG_NOT_FOUND', 'CONFIG_UNREADABLE', 'QUERY_INVALID'],
-  ...['SIM_MAPPING_INVALID', 'SIM_FILE_NOT_FOUND', 'MESH_ADDRESS_INVALID', 'MESH_SCHEMA_INVALID'],
-  ...['CLI_USAGE'],
+  'CONFIG_INVALID',
+  'CONFIG_NOT_FOUND',
+  'CONFIG_UNREADABLE',
+  'QUERY_INVALID',
+  'SIM_MAPPING_INVALID',
+  'SIM_FILE_NOT_FOUND',
+  'MESH_ADDRESS_INVALID',
+  'MESH_SCHEMA_INVALID',
+  'CLI_USAGE',
 ])
 
 /** A command line that cannot be carried out. */

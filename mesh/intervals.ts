@@ -9,7 +9,7 @@ export class IntervalSet {
 
   constructor(runs: readonly number[] = []) {
     this.runs = []
-    for (let i = 0; i < runs.length; i += 2) this.add(runs[i]!, runs[i + 1]!)
+    for (let i = 0; i < runs.length; i += 2) this.add(runs[i]!, runs[i + 1])
   }
 
   get isEmpty(): boolean {
@@ -59,7 +59,7 @@ export class IntervalSet {
   }
 
   addAll(other: IntervalSet): void {
-    for (let i = 0; i < other.runs.length; i += 2) this.add(other.runs[i]!, other.runs[i + 1]!)
+    for (let i = 0; i < other.runs.length; i += 2) this.add(other.runs[i]!, other.runs[i + 1])
   }
 
   has(sequence: number): boolean {

@@ -20,7 +20,12 @@ class World {
   ): Promise<ScriptedStore> {
     const { network, clock, random } = this
     const store = new ScriptedStore({
-      ...{ network, clock, random, seeds, endpoint, members: new Map() },
+      network,
+      clock,
+      random,
+      seeds,
+      endpoint,
+      members: new Map(),
       ...(storeId !== undefined && { storeId }),
     })
     this.stores.push(store)
@@ -30,8 +35,14 @@ class World {
 
   async asker(seed: string, mesh = TEST_MESH): Promise<Session> {
     const session = new Session({
-      ...{ mesh, clock: this.clock, random: this.random, seeds: [seed] },
-      transport: this.network.transport({ meshId: TEST_MESH.id, endpoint: false }),
+      mesh,
+      clock: this.clock,
+      random: this.random,
+      seeds: [seed],
+      transport: this.network.transport({
+        meshId: TEST_MESH.id,
+        endpoint: false,
+      }),
       onMismatch: ({ meshName }) => this.mismatches.push(meshName),
     })
     this.sessions.push(session)

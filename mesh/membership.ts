@@ -140,7 +140,14 @@ export class Membership {
     }))
     const { id, name, replicas, writeQuorum } = mesh
     const bytes = encodeAnnouncement({
-      ...{ mesh: id, meshName: name, replicas, writeQuorum, self, grantBytes, members, known },
+      mesh: id,
+      meshName: name,
+      replicas,
+      writeQuorum,
+      self,
+      grantBytes,
+      members,
+      known,
     })
     transport.publish(PEERS_TOPIC, bytes, to)
   }
@@ -233,7 +240,11 @@ export class Membership {
     const record = this.records.get(info.id)
     if (record === undefined) {
       this.records.set(info.id, {
-        ...{ info, heardAtMs, linkLost: false, grantBytes: undefined, witness: undefined },
+        info,
+        heardAtMs,
+        linkLost: false,
+        grantBytes: undefined,
+        witness: undefined,
       })
       this.forgetOutlived(info)
       return

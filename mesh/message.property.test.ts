@@ -97,10 +97,26 @@ describe('what travels', () => {
 
   it('an announcement comes back as it was, and one that is not whole is refused', () => {
     const announcement: Announcement = {
-      ...{ mesh: MESH, meshName: 'test', replicas: 2, writeQuorum: 2, grantBytes: 1024 },
-      self: { id: '0000000000000001' as PeerId, incarnation: 5, roles: ['storage'], joined: true },
+      mesh: MESH,
+      meshName: 'test',
+      replicas: 2,
+      writeQuorum: 2,
+      grantBytes: 1024,
+      self: {
+        id: '0000000000000001' as PeerId,
+        incarnation: 5,
+        roles: ['storage'],
+        joined: true,
+      },
       members: new Map([['00000000000000aa' as StoreId, 'member']]),
-      known: [{ id: '0000000000000002' as PeerId, incarnation: 1, roles: [], heardMsAgo: 3.5 }],
+      known: [
+        {
+          id: '0000000000000002' as PeerId,
+          incarnation: 1,
+          roles: [],
+          heardMsAgo: 3.5,
+        },
+      ],
     }
     const bytes = encodeAnnouncement(announcement)
     expect(readAnnouncement(bytes)).toMatchObject(announcement)

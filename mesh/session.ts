@@ -60,7 +60,10 @@ export class Session implements AsyncDisposable {
     this.incarnation = options.clock.nowUs()
     const { mesh, transport, clock, seeds, roles = [] } = options
     this.membership = new Membership({
-      ...{ mesh, transport, clock, seeds },
+      mesh,
+      transport,
+      clock,
+      seeds,
       wants: (peer) => this.wants(peer),
       ...(roles.length > 0 && { announce: () => this.announcement() }),
       ...(options.onAnnouncement && { onAnnouncement: options.onAnnouncement }),
@@ -125,8 +128,14 @@ export class Session implements AsyncDisposable {
     const { storeId, joined, refusing, grantBytes, members } = store?.() ?? {}
     return {
       self: {
-        ...{ id: this.transport.peerId, incarnation: this.incarnation, roles },
-        ...{ endpoint, http: http?.(), storeId, joined, refusing },
+        id: this.transport.peerId,
+        incarnation: this.incarnation,
+        roles,
+        endpoint,
+        http: http?.(),
+        storeId,
+        joined,
+        refusing,
       },
       members: members ?? this.membership.members(),
       ...(grantBytes !== undefined && { grantBytes }),

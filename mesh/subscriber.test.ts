@@ -9,7 +9,8 @@ import { inferSchema, type Schema } from './schema.ts'
 import { SchemaExchange } from './schema-exchange.ts'
 import { SeededRandom } from './seeded-random.ts'
 import { Session } from './session.ts'
-import { Subscriber, type LiveFrame, type Missed } from './subscriber.ts'
+import type { Subscriber } from './subscriber.ts'
+import { type LiveFrame, type Missed } from './subscriber.ts'
 import { TEST_MESH } from './testing/scripted-store.ts'
 import { liveTopic } from './topic.ts'
 import { createMemoryNetwork } from './transports/memory-network.ts'
@@ -27,7 +28,10 @@ class World {
   readonly missed: Missed[] = []
   readonly sender = this.network.transport({ meshId: TEST_MESH.id, endpoint: false })
   readonly schemas = new SchemaExchange({
-    ...{ mesh: TEST_MESH, transport: this.sender, clock: this.clock, scope: 'directed' },
+    mesh: TEST_MESH,
+    transport: this.sender,
+    clock: this.clock,
+    scope: 'directed',
   })
   session!: Session
   subscriber!: Subscriber
@@ -35,12 +39,19 @@ class World {
 
   async open(queueBytes = 1 << 20): Promise<void> {
     this.session = new Session({
-      ...{ mesh: TEST_MESH, clock: this.clock, random: this.random, seeds: [] },
-      transport: this.network.transport({ meshId: TEST_MESH.id, endpoint: 'memory://reader' }),
+      mesh: TEST_MESH,
+      clock: this.clock,
+      random: this.random,
+      seeds: [],
+      transport: this.network.transport({
+        meshId: TEST_MESH.id,
+        endpoint: 'memory://reader',
+      }),
     })
     await this.session.open()
     this.subscriber = await this.session.subscriber({
-      ...{ streams: [STREAM], queueBytes },
+      streams: [STREAM],
+      queueBytes,
       onFrames: async (frames) => {
         this.frames.push(...frames)
         await this.slow
@@ -59,8 +70,15 @@ class World {
       const samples = [{ timeUs: 1000 + sequence, fields: { pm: sequence } }]
       const frame = encodeFrame(
         {
-          ...{ kind: 'data', codec: 'columnar', source: 's1', stream: STREAM, epoch: this.epoch },
-          ...{ sequence, firstUs: 1000 + sequence, lastUs: 1000 + sequence, count: 1 },
+          kind: 'data',
+          codec: 'columnar',
+          source: 's1',
+          stream: STREAM,
+          epoch: this.epoch,
+          sequence,
+          firstUs: 1e3 + sequence,
+          lastUs: 1e3 + sequence,
+          count: 1,
           schemaId: this.schema.id,
         },
         codecFor('columnar').encode(samples, this.schema),

@@ -79,8 +79,14 @@ interface Queued {
 
 export class Subscriber implements AsyncDisposable {
   readonly counters: SubscriberCounters = {
-    ...{ frames: 0, samples: 0, lateFrames: 0, duplicateFrames: 0, missedFrames: 0 },
-    ...{ rejectedMessages: 0, rejectedFrames: 0, failedBatches: 0 },
+    frames: 0,
+    samples: 0,
+    lateFrames: 0,
+    duplicateFrames: 0,
+    missedFrames: 0,
+    rejectedMessages: 0,
+    rejectedFrames: 0,
+    failedBatches: 0,
   }
   private readonly options: SubscriberOptions
   private readonly schemas: SchemaExchange
@@ -99,7 +105,10 @@ export class Subscriber implements AsyncDisposable {
     this.options = options
     const { mesh, transport, clock } = options
     this.schemas = new SchemaExchange({
-      ...{ mesh, transport, clock, scope: 'all' },
+      mesh,
+      transport,
+      clock,
+      scope: 'all',
       onSchema: (schema) => this.schemaArrived(schema),
     })
   }

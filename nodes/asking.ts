@@ -46,7 +46,8 @@ export const connectStore = (http: string): PeerClient =>
 export function storeView({ membership, mesh }: Session): StoreView {
   const table = membership.members()
   const members = [...table].map(([storeId, state]) => ({
-    ...{ storeId, state },
+    storeId,
+    state,
     http: membership.storeView(storeId).http,
   }))
   return { members, writeQuorum: mesh.writeQuorum }

@@ -48,16 +48,20 @@ export async function openPublisher(
     diskBytes === undefined
       ? undefined
       : await OutboxLog.open({
-          ...{ directory: join(dataPath, 'outbox', outboxName), meshId: session.mesh.id },
-          ...{ clock: systemClock, syncMs },
-          // Up to a segment of what is dead is not deleted yet: a small part of the bound.
+          directory: join(dataPath, 'outbox', outboxName),
+          meshId: session.mesh.id,
+          clock: systemClock,
+          syncMs,
           segmentBytes: Math.min(8 << 20, Math.ceil(diskBytes / 8)),
         })
   return session.publisher({
-    ...{ schemas, lingerMs: publisher.lingerMs, frameBytes: publisher.frameBytes },
+    schemas,
+    lingerMs: publisher.lingerMs,
+    frameBytes: publisher.frameBytes,
     outboxMemoryBytes: memoryBytes,
     ...(replay ?? {
-      ...{ codec: publisher.codec, compress: publisher.compress },
+      codec: publisher.codec,
+      compress: publisher.compress,
       codecOf: (stream: string) => publisher.streams[stream]?.codec,
       whenFull: (stream: string) => publisher.streams[stream]?.whenFull ?? whenFull,
     }),

@@ -52,10 +52,16 @@ export async function openSession(config: Config, options: NodeSessionOptions): 
   const session = new Session({
     mesh,
     transport: await createTransport({
-      ...{ name: 'zeromq', meshId: mesh.id, clock: systemClock, random: systemRandom },
+      name: 'zeromq',
+      meshId: mesh.id,
+      clock: systemClock,
+      random: systemRandom,
       ...(roles.length > 0 && { bind: transport.bind }),
     }),
-    ...{ clock: systemClock, random: systemRandom, seeds: config.seeds, roles },
+    clock: systemClock,
+    random: systemRandom,
+    seeds: config.seeds,
+    roles,
     ...hooks,
     ...(endpoint !== undefined && { endpoint }),
     onBadEndpoint: (bad, reason) => onWarning?.(`a peer announces ${bad}: ${reason}`),

@@ -116,9 +116,14 @@ export class StorageNode {
     const { samples, bytes, duplicates, conflicts } = this.disk.writer.counters
     const refusing = this.refusing()
     return {
-      ...{ storeId: this.storeId, ...(await this.disk.held()) },
-      ...{ writtenSamples: samples, writtenBytes: bytes, duplicates, conflicts },
-      ...{ queuedBytes: this.disk.writer.queuedBytes, missingFrames: this.repair.missingFrames },
+      storeId: this.storeId,
+      ...(await this.disk.held()),
+      writtenSamples: samples,
+      writtenBytes: bytes,
+      duplicates,
+      conflicts,
+      queuedBytes: this.disk.writer.queuedBytes,
+      missingFrames: this.repair.missingFrames,
       rssBytes: process.memoryUsage.rss(),
       ...(refusing !== undefined && { refusing }),
     }
@@ -132,7 +137,9 @@ export class StorageNode {
   private openPlace(): Promise<Place> {
     const { config, onWarning } = this.options
     return Place.open({
-      ...{ config, disk: this.disk, onWarning },
+      config,
+      disk: this.disk,
+      onWarning,
       http: () => this.server?.url,
       grantBytes: () => this.ingest?.grantBytes() ?? 0,
       onSuspectsChanged: () => this.repair?.kick(),
@@ -143,14 +150,23 @@ export class StorageNode {
     const { mesh, transport } = this.place.session
     const { schemas, store, writer } = this.disk
     const exchange = new SchemaExchange({
-      ...{ mesh, transport, clock: systemClock, scope: 'directed' },
+      mesh,
+      transport,
+      clock: systemClock,
+      scope: 'directed',
       lookup: (id) => schemas.get(id),
       onSchema: (schema) => schemas.put(schema),
     })
     await exchange.start()
     return new Ingest({
-      ...{ mesh, transport, clock: systemClock, store, storeId: this.storeId },
-      ...{ writer, exchange, budgetBytes: this.options.config.storage.budgetBytes },
+      mesh,
+      transport,
+      clock: systemClock,
+      store,
+      storeId: this.storeId,
+      writer,
+      exchange,
+      budgetBytes: this.options.config.storage.budgetBytes,
       hasSchema: (id) => schemas.has(id),
       isMember: () => this.place.isMember,
     })
@@ -159,7 +175,9 @@ export class StorageNode {
   private makePeer(): LocalPeer {
     const { store, latest, schemas } = this.disk
     return new LocalPeer({
-      ...{ storeId: this.storeId, store, latest },
+      storeId: this.storeId,
+      store,
+      latest,
       life: this.place.session.transport.peerId,
       schemaOf: (id) => schemas.get(id),
       members: () => this.place.members(),
@@ -170,7 +188,9 @@ export class StorageNode {
   private makeRepair(): Repair {
     const { store, schemas } = this.disk
     return new Repair({
-      ...{ store, storeId: this.storeId, clock: systemClock },
+      store,
+      storeId: this.storeId,
+      clock: systemClock,
       writeQuorum: this.options.config.mesh.writeQuorum,
       members: () => this.place.members(),
       ownedShards: () => this.place.ownedShards(),
@@ -187,8 +207,17 @@ export class StorageNode {
     const { transport } = place.session
     const refusing = (): string | undefined => this.refusing()
     return serve({
-      ...{ config: this.options.config, place, peer, health: () => this.health() },
-      metrics: storageMetrics({ disk, ingest, repair, transport, refusing }),
+      config: this.options.config,
+      place,
+      peer,
+      health: () => this.health(),
+      metrics: storageMetrics({
+        disk,
+        ingest,
+        repair,
+        transport,
+        refusing,
+      }),
     })
   }
 
@@ -196,8 +225,12 @@ export class StorageNode {
   private startUpkeep(): void {
     const { place, peer } = this
     const removal = new Removal({
-      ...{ storeId: this.storeId, replicas: this.options.config.mesh.replicas },
-      ...{ member: place.member, clock: systemClock, local: peer, connect: connectStore },
+      storeId: this.storeId,
+      replicas: this.options.config.mesh.replicas,
+      member: place.member,
+      clock: systemClock,
+      local: peer,
+      connect: connectStore,
       membership: () => place.session.membership,
     })
     this.repair.start()

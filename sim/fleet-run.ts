@@ -41,14 +41,18 @@ export class FleetRun {
     const { vehicles, seed, samplesPerSecond } = config.up
     this.session = await openSession(config, onWarning === undefined ? {} : { onWarning })
     this.publisher = await openPublisher(this.session, config, {
-      ...{ outboxName, schemas: { [FLEET_STREAM]: FLEET_SCHEMA } },
+      outboxName,
+      schemas: { [FLEET_STREAM]: FLEET_SCHEMA },
       onReceipt: (receipt) => this.received(receipt),
     })
     const fleet = createFleet({ vehicles, seed, startUs: systemClock.nowUs() })
     this.fleet = fleet
     this.vehicles = new VehicleNode({
-      ...{ session: this.session, publisher: this.publisher, clock: systemClock },
-      ...{ stream: FLEET_STREAM, samplesPerSecond },
+      session: this.session,
+      publisher: this.publisher,
+      clock: systemClock,
+      stream: FLEET_STREAM,
+      samplesPerSecond,
       sources: fleet.sources.map((source, index) => ({
         source,
         sample: (timeUs) => fleet.sample(index, timeUs),
@@ -62,8 +66,11 @@ export class FleetRun {
   counts(): FleetCounts {
     const { counters, pendingSamples } = this.publisher!
     return {
-      ...{ published: counters.samplesPublished, stored: counters.samplesStored },
-      ...{ refused: this.refused, pending: pendingSamples, conflicts: counters.conflicts },
+      published: counters.samplesPublished,
+      stored: counters.samplesStored,
+      refused: this.refused,
+      pending: pendingSamples,
+      conflicts: counters.conflicts,
       dropped: counters.samplesDroppedNewest + counters.samplesDroppedOldest,
     }
   }

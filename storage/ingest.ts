@@ -62,8 +62,13 @@ export interface IngestCounters {
 
 export class Ingest {
   readonly counters: IngestCounters = {
-    ...{ messages: 0, frames: 0, rejectedMessages: 0, rejectedFrames: 0 },
-    ...{ unknownSchemas: 0, refusedFrames: 0, acksSent: 0 },
+    messages: 0,
+    frames: 0,
+    rejectedMessages: 0,
+    rejectedFrames: 0,
+    unknownSchemas: 0,
+    refusedFrames: 0,
+    acksSent: 0,
   }
   private readonly options: IngestOptions
   private readonly heardAtMs = new Map<PeerId, number>()

@@ -122,14 +122,20 @@ export class StoreMember {
 
   /** One change at a time, each announced only once it is synced. */
   private change(work: () => Promise<void>): void {
-    this.saving = this.saving.then(work).then(
-      () => {
-        this.review()
-        this.options.onChange()
-      },
+    const before = this.saving
+    this.saving = this.applied(before, work)
+  }
+
+  private async applied(before: Promise<void>, work: () => Promise<void>): Promise<void> {
+    await before
+    try {
+      await work()
+    } catch {
       // A table that could not be saved is not announced; the next announcement heard tries again.
-      () => undefined,
-    )
+      return
+    }
+    this.review()
+    this.options.onChange()
   }
 
   private async save(table: MemberTable, joined: boolean): Promise<void> {

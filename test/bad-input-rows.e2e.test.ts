@@ -104,7 +104,10 @@ describe('publish', () => {
       { source: 'S1', humidity: 40 },
       { source: 'S1', temperature: 20 },
     ]
-    const large = [{ source: 'S1', text: 'x'.repeat(1_500_000) }, { source: 'S1', text: 'y' }]
+    const large = [
+      { source: 'S1', text: 'x'.repeat(1_500_000) },
+      { source: 'S1', text: 'y' },
+    ]
     const lines = (objects: readonly object[]): string =>
       objects.map((row) => JSON.stringify(row)).join('\n')
     const [air, text] = await Promise.all([
@@ -145,7 +148,9 @@ describe('replay', () => {
     const first = await skein(words)
     expect(first.stderr).toMatch(/^warning: row 3 refused: /m)
     expect(first.stderr).toMatch(/^warning: row 4 refused: /m)
-    expect(first.stderr).toMatch(/^4 rows: 2 samples of 1 sources as test\.day, 2 stored, 2 refused/m)
+    expect(first.stderr).toMatch(
+      /^4 rows: 2 samples of 1 sources as test\.day, 2 stored, 2 refused/m,
+    )
     expect(first.code).toBe(0)
     const [again, strict] = await Promise.all([
       skein([...words, '--json']),
@@ -186,7 +191,10 @@ describe('asking', () => {
   })
 
   test('a reader that has had enough - quiet, exit code 0', async () => {
-    const rows = Array.from({ length: 1500 }, (_, i) => `{"source":"S${i}","x":"${'x'.repeat(90)}"}`)
+    const rows = Array.from(
+      { length: 1500 },
+      (_, i) => `{"source":"S${i}","x":"${'x'.repeat(90)}"}`,
+    )
     await skein(['publish', 'test.many'], { input: rows.join('\n') })
     const words = [...store.flags, 'query', 'range', '-s', 'test.many', '--json']
     const reader = shell.start(words, { cwd })

@@ -13,7 +13,6 @@ import {
   NO_SCHEMA,
   systemClock,
   systemRandom,
-  type PeerTransport,
 } from '../mesh/index.ts'
 import { encodeMessage } from '../mesh/message.ts'
 import { openPublisher, openSession } from '../nodes/index.ts'
@@ -60,10 +59,7 @@ describe('ports and directories', () => {
   test('on the command line - exit code 1, one line, no stack', async () => {
     const cwd = shell.directory()
     await using store = await OneStore.start({ cwd })
-    const ended = await shell.run([
-      ...store.flags,
-      ...['--data', join(cwd, 'data'), 'node', 'storage'],
-    ])
+    const ended = await shell.run([...store.flags, '--data', join(cwd, 'data'), 'node', 'storage'])
     expect(ended.stderr).toMatch(/^STORE_IN_USE: .* is locked: .*\n$/)
     expect(ended.code).toBe(1)
   })
@@ -75,9 +71,12 @@ describe('what others send', () => {
     const { node, config } = store
     await using session = await openSession(config, {})
     const publisher = await openPublisher(session, config, { outboxName: 'test' })
-    await using transport = (await createTransport({
-      ...{ name: 'zeromq', meshId: session.mesh.id, clock: systemClock, random: systemRandom },
-    })) as PeerTransport
+    await using transport = await createTransport({
+      name: 'zeromq',
+      meshId: session.mesh.id,
+      clock: systemClock,
+      random: systemRandom,
+    })
     const linked = Promise.withResolvers<void>()
     await transport.open()
     transport.onLink(({ up }) => up && linked.resolve())
@@ -101,7 +100,9 @@ describe('what others send', () => {
     await rawGarbage(node.endpoint!)
     await dealer.reconnected
     await dealer.socket.send(Buffer.from('no packet of ours'))
-    await eventually(async () => (await store.metric('skein_transport_rejected_messages_total')) > 0)
+    await eventually(
+      async () => (await store.metric('skein_transport_rejected_messages_total')) > 0,
+    )
 
     publisher.publish('test.after', 'S1', { timeUs: systemClock.nowUs(), fields: { x: 1 } })
     expect(await publisher.close({ drainMs: 10_000 })).toBe(0)
@@ -147,8 +148,21 @@ describe('disk full', () => {
       expect(publisher.counters.samplesStored).toBe(201)
       const asked = await shell.run([
         ...store.flags,
-        ...['query', 'downsample', '-s', 'test.disk', '--fields', 'x', '--agg', 'count'],
-        ...['--from', '-1h', '--every', '1d', '--by', 'stream', '--json'],
+        'query',
+        'downsample',
+        '-s',
+        'test.disk',
+        '--fields',
+        'x',
+        '--agg',
+        'count',
+        '--from',
+        '-1h',
+        '--every',
+        '1d',
+        '--by',
+        'stream',
+        '--json',
       ])
       const counted = onlyJson(asked.stdout.split('\n')[0]!)
       expect(counted).toMatchObject({ fields: { x: { count: 201 } } })
@@ -183,7 +197,9 @@ function dealerTo(endpoint: string): {
   })()
   socket.connect(endpoint)
   return {
-    ...{ socket, dropped: dropped.promise, reconnected: reconnected.promise },
+    socket,
+    dropped: dropped.promise,
+    reconnected: reconnected.promise,
     [Symbol.dispose]: () => socket.close(),
   }
 }

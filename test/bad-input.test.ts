@@ -49,7 +49,9 @@ describe.concurrent('the command line', () => {
     ]
     const errors = await Promise.all(lines.map(async (words) => jsonError(await failing(words))))
     expect(errors.map(({ code }) => code)).toEqual([
-      ...['CLI_USAGE', 'CONFIG_NOT_FOUND', 'QUERY_INVALID'],
+      'CLI_USAGE',
+      'CONFIG_NOT_FOUND',
+      'QUERY_INVALID',
     ])
   })
 

@@ -119,16 +119,23 @@ describe.concurrent('as PID 1', () => {
     expect((await endsInsideInTime(storage, 'SIGTERM')).code).toBe(0)
   })
 
-  test.skipIf(cannot)('up ends its nodes and itself with 0', async () => {
-    const cwd = shell.directory()
-    const { flags } = await meshOf(cwd)
-    const words = [...flags, '--json', 'up', '--storage', '1', '--vehicles', '2', '--rate', '20']
-    const up = shell.start(words, { cwd, under })
-    await eventually(() => isStored(up, flags, cwd), { deadlineMs: 25_000, everyMs: 50 })
-    const { code, stdout } = await endsInsideInTime(up, 'SIGTERM')
-    expect(code).toBe(0)
-    expect(onlyJson(stdout)).toMatchObject({ complete: true, samples: { duplicates: 0, gaps: 0 } })
-  }, 40_000)
+  test.skipIf(cannot)(
+    'up ends its nodes and itself with 0',
+    async () => {
+      const cwd = shell.directory()
+      const { flags } = await meshOf(cwd)
+      const words = [...flags, '--json', 'up', '--storage', '1', '--vehicles', '2', '--rate', '20']
+      const up = shell.start(words, { cwd, under })
+      await eventually(() => isStored(up, flags, cwd), { deadlineMs: 25_000, everyMs: 50 })
+      const { code, stdout } = await endsInsideInTime(up, 'SIGTERM')
+      expect(code).toBe(0)
+      expect(onlyJson(stdout)).toMatchObject({
+        complete: true,
+        samples: { duplicates: 0, gaps: 0 },
+      })
+    },
+    40_000,
+  )
 })
 
 async function isStored(up: Command, flags: readonly string[], cwd: string): Promise<boolean> {

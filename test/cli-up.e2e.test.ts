@@ -64,7 +64,10 @@ async function ask(...words: readonly string[]): Promise<Row[] | undefined> {
 const countAll = async (): Promise<number> => {
   const words = ['-s', 'vehicle.motion', '--fields', 'speed', '--agg', 'count', '--by', 'stream']
   const rows = await ask('downsample', ...words, '--from', '0', '--every', '36500d')
-  return (rows ?? []).reduce((sum, row) => sum + (row.fields['speed'] as any).count, 0)
+  return (rows ?? []).reduce(
+    (sum, row) => sum + (row.fields['speed'] as unknown as { count: number }).count,
+    0,
+  )
 }
 
 describe('the first run', () => {
@@ -88,9 +91,11 @@ describe('the first run', () => {
         .map((row) => row.fields['speed'] as number)
       const sum = speeds.reduce((total, speed) => total + speed, 0)
       expect(fields).toEqual({
-        ...{ speed_count: speeds.length, speed_avg: expect.closeTo(sum / speeds.length, 9) },
-        ...{ speed_min: Math.min(...speeds), speed_max: Math.max(...speeds) },
-        window_end_us: timeUs + 2_000_000,
+        speed_count: speeds.length,
+        speed_avg: expect.closeTo(sum / speeds.length, 9),
+        speed_min: Math.min(...speeds),
+        speed_max: Math.max(...speeds),
+        window_end_us: timeUs + 2e6,
       })
     }
     for (const { source, timeUs, fields } of (await ask('range', '-s', 'vehicle.motion.moving'))!) {
@@ -145,7 +150,9 @@ describe('the first run', () => {
     ])
     expect(jsonError(same)).toMatchObject({
       code: 'STORE_IN_USE',
-      message: expect.stringMatching(/a mesh is already running on .* \(process \d+\): stop it, use/),
+      message: expect.stringMatching(
+        /a mesh is already running on .* \(process \d+\): stop it, use/,
+      ),
     })
     expect(jsonError(other)).toMatchObject({
       code: 'MESH_ADDRESS_IN_USE',
@@ -188,7 +195,8 @@ describe('the runs after it', () => {
     await eventually(() => existsSync(join(cwd, '.skein', 'mesh.json')), { deadlineMs: 20_000 })
     const before = await eventually(async () => (await countAll()) || false, {
       what: 'the first run is stored',
-      ...{ deadlineMs: 20_000, everyMs: 50 },
+      deadlineMs: 2e4,
+      everyMs: 50,
     })
     expect(before).toBeGreaterThan(100)
     expect((await ask('latest', '-s', 'vehicle.motion.each'))!).toHaveLength(3)
@@ -207,7 +215,8 @@ describe('the runs after it', () => {
     up = startUp('--fresh', '--vehicles', '1', '--rate', '50')
     const rows = await eventually(async () => (await countAll()) || false, {
       what: 'the new run is stored',
-      ...{ deadlineMs: 20_000, everyMs: 50 },
+      deadlineMs: 2e4,
+      everyMs: 50,
     })
     const sources = (await ask('latest', '-s', 'vehicle.motion'))!.map(({ source }) => source)
     expect(sources).toEqual(['VH001'])

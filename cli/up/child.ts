@@ -125,7 +125,9 @@ export class Child {
   view(): UpNode {
     const { name, role, state, pid, http, endpoint } = this
     return {
-      ...{ name, role, state },
+      name,
+      role,
+      state,
       ...(pid !== undefined && { pid }),
       ...(http !== undefined && { address: http }),
       ...(http === undefined && endpoint !== undefined && { address: endpoint }),

@@ -39,7 +39,12 @@ export interface StopLimits {
 const STORAGE_MS_MIN = 1_000
 
 const NO_COUNTS: FleetCounts = {
-  ...{ published: 0, stored: 0, refused: 0, dropped: 0, pending: 0, conflicts: 0 },
+  published: 0,
+  stored: 0,
+  refused: 0,
+  dropped: 0,
+  pending: 0,
+  conflicts: 0,
 }
 
 export class LocalMesh {
@@ -164,7 +169,8 @@ export class LocalMesh {
   private child(role: ChildRole, index: number): Child {
     const name = `${role}-${index}`
     const child: Child = new Child({
-      ...{ name, role },
+      name,
+      role,
       args: () => [
         ...this.options.flags,
         ...this.ownFlags(role, index),
@@ -190,7 +196,8 @@ export class LocalMesh {
     const bind = isFirst ? seed : 'bind' in transport ? transport.bind : undefined
     const { port } = config.storage.http
     return [
-      ...['--seed', seed],
+      '--seed',
+      seed,
       ...(bind === undefined ? [] : ['--set', `zeromq.bind=${bind}`]),
       // One port was configured and several peers want one: they take those that follow it.
       ...(port === 0 ? [] : ['--set', `storage.http.port=${port + index - 1}`]),

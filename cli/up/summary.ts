@@ -64,7 +64,9 @@ export async function summarise(
       stored: counted === undefined ? null : Math.min(counted.stored, published),
       duplicates: Math.max(0, (counted?.stored ?? 0) - published),
       gaps: openHoles(counted?.coverage, mesh.startedUs),
-      ...{ refused, dropped, derived: sum([...mesh.derived.values()], ({ results }) => results) },
+      refused,
+      dropped,
+      derived: sum([...mesh.derived.values()], ({ results }) => results),
     },
     latencyUs: { live: quantiles(mesh.liveUs), stored: mesh.storedUs },
     bytes: {
@@ -135,9 +137,13 @@ async function countStored(
   await using asking = await openAsking({ ...config, seeds: mesh.seeds })
   const query = parseQuery(
     {
-      ...{ kind: 'downsample', stream: FLEET_STREAM, fields: ['latitude'], by: 'stream' },
-      // Nothing else of this stream has event times in the lifetime of this run.
-      ...{ from: mesh.startedUs, to: systemClock.nowUs() + 1_000_000, every: '1d' },
+      kind: 'downsample',
+      stream: FLEET_STREAM,
+      fields: ['latitude'],
+      by: 'stream',
+      from: mesh.startedUs,
+      to: systemClock.nowUs() + 1e6,
+      every: '1d',
       aggregates: ['count'],
     },
     systemClock.nowUs(),

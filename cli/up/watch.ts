@@ -96,9 +96,14 @@ const HINT = `In another terminal: npx skein query latest --stream ${FLEET_STREA
 function stateOf(mesh: LocalMesh, config: Config, rates: Rates): UpState {
   const uptimeMs = Math.max(0, Date.now() - mesh.startedUs / 1000)
   return {
-    ...{ mesh: config.mesh.name, transport: config.transport.name, uptimeMs },
+    mesh: config.mesh.name,
+    transport: config.transport.name,
+    uptimeMs,
     flows: flowsOf(mesh, config, rates),
-    nodes: mesh.nodes.map((child) => ({ ...child.view(), ...factsOf(mesh, child, rates) })),
+    nodes: mesh.nodes.map((child) => ({
+      ...child.view(),
+      ...factsOf(mesh, child, rates),
+    })),
     messages: [...refusals(mesh), ...mesh.messages],
     hint: '',
   }
@@ -109,7 +114,9 @@ function flowsOf(mesh: LocalMesh, config: Config, rates: Rates): UpFlow[] {
   const live = quantiles(mesh.liveUs)
   const derived = [...mesh.derived.values()].reduce((sum, { results }) => sum + results, 0)
   const flow = (name: UpFlow['name'], total: number): UpFlow => ({
-    ...{ name, total, perSecond: rates.of(name, total) },
+    name,
+    total,
+    perSecond: rates.of(name, total),
   })
   const lost = refused + dropped
   const flows: UpFlow[] = [
@@ -154,7 +161,10 @@ function factsOf(
   const memoryBytes = mesh.memory.get(name)
   const memory = memoryBytes === undefined ? {} : { memoryBytes }
   const flow = (samples: number, lag: string): NodeFacts => ({
-    ...{ ...memory, samples, perSecond: rates.of(name, samples), lag },
+    ...memory,
+    samples,
+    perSecond: rates.of(name, samples),
+    lag,
   })
   if (role === 'fleet') return flow(mesh.fleet.published, count(mesh.fleet.pending))
   if (role === 'aggregator') {

@@ -171,7 +171,10 @@ async function storage({ config, name, warn }: NodeOptions): Promise<RunningNode
 async function aggregator({ config, name, warn }: NodeOptions): Promise<RunningNode> {
   const session = await openSession(config, { roles: ['aggregator'], onWarning: warn })
   const node = new AggregatorNode({
-    ...{ session, config, clock: systemClock, outboxName: name },
+    session,
+    config,
+    clock: systemClock,
+    outboxName: name,
     inputSchemas: { [FLEET_STREAM]: FLEET_SCHEMA },
   })
   await node.start()
@@ -198,8 +201,11 @@ async function fleet({ config, name, warn }: NodeOptions): Promise<RunningNode> 
   await run.start()
   const { vehicles, samplesPerSecond } = config.up
   const stats = (): ChildMessage => ({
-    ...{ type: 'fleet', counts: run.counts(), storedUs: quantiles(run.storedLatencyUs) },
-    ...{ trouble: run.trouble(), rssBytes: process.memoryUsage.rss() },
+    type: 'fleet',
+    counts: run.counts(),
+    storedUs: quantiles(run.storedLatencyUs),
+    trouble: run.trouble(),
+    rssBytes: process.memoryUsage.rss(),
   })
   return {
     ready: { type: 'ready' },

@@ -37,11 +37,17 @@ async function show(_flags: unknown, command: Command): Promise<void> {
   }
   const rows = [
     ...stores.map(({ storeId, peer, http, leaving, suspect, refusing }) => ({
-      ...{ role: 'storage', store: storeId, peer: peer ?? '-', http: http ?? '-' },
+      role: 'storage',
+      store: storeId,
+      peer: peer ?? '-',
+      http: http ?? '-',
       state: leaving ? 'leaving' : suspect ? 'suspect' : (refusing ?? 'alive'),
     })),
     ...others.map(({ roles, id, suspect, http }) => ({
-      ...{ role: roles.join('+'), store: '-', peer: id, http: http ?? '-' },
+      role: roles.join('+'),
+      store: '-',
+      peer: id,
+      http: http ?? '-',
       state: suspect ? 'suspect' : 'alive',
     })),
   ]

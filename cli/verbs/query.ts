@@ -155,11 +155,13 @@ function queryOf(kind: string, flags: QueryFlags): Record<string, unknown> {
   const list = (text: string | undefined): string[] | undefined =>
     text?.split(',').map((part) => part.trim())
   const query: Record<string, unknown> = {
-    ...{ kind, stream, sources: list(source), fields: list(fields), aggregates: list(agg) },
-    ...{
-      where: where?.map(condition),
-      limit: limit === undefined ? undefined : wholeNumber('--limit', limit),
-    },
+    kind,
+    stream,
+    sources: list(source),
+    fields: list(fields),
+    aggregates: list(agg),
+    where: where?.map(condition),
+    limit: limit === undefined ? undefined : wholeNumber('--limit', limit),
     ...rest,
     from: timeOf(rest.from),
     to: timeOf(rest.to),

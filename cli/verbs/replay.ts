@@ -55,14 +55,21 @@ async function replay(file: string, flags: ReplayFlags, command: Command): Promi
   const mapping = await loadMapping(existsSync(flags.map) ? flags.map : mappingPath(flags.map))
   const codec = config.publisher.streams[mapping.stream]?.codec ?? config.publisher.codec
   const recording = await replayFile({
-    ...{ file, mapping, codec, order: speed === Infinity ? 'file' : 'recorded' },
+    file,
+    mapping,
+    codec,
+    order: speed === Infinity ? 'file' : 'recorded',
     ...(flags.strict === true && { strict: true }),
     ...(flags.again === true && { salt: systemRandom.bytes(16) }),
   })
   const stopping = stopRequested()
   await using session = await openSession(config, { onWarning: warn })
   const publisher = await openPublisher(session, config, {
-    ...{ outboxName: 'replay', replay: { epoch: recording.epoch, codec } },
+    outboxName: 'replay',
+    replay: {
+      epoch: recording.epoch,
+      codec,
+    },
     schemas: { [recording.stream]: recording.schema },
   })
   using _waiting = tellWhenWaiting(publisher, config, warn)
@@ -76,8 +83,19 @@ async function replay(file: string, flags: ReplayFlags, command: Command): Promi
   const seconds = (systemClock.monotonicMs() - startMs) / 1000
   if (json) {
     printJson({
-      ...{ file, stream: recording.stream, epoch: recording.epoch, complete, rows, samples },
-      ...{ stored, refused, refusedBy, sources, firstUs, lastUs, seconds },
+      file,
+      stream: recording.stream,
+      epoch: recording.epoch,
+      complete,
+      rows,
+      samples,
+      stored,
+      refused,
+      refusedBy,
+      sources,
+      firstUs,
+      lastUs,
+      seconds,
     })
   } else {
     note(

@@ -52,7 +52,8 @@ async function status(_flags: unknown, command: Command): Promise<void> {
 function storeTable(found: readonly FoundStore[]): string[] {
   const paint = paintFor(process.stdout, process.env)
   const number = (title: string, text: (status: StoreStatus) => string): Column<FoundStore> => ({
-    ...{ title, align: 'right' },
+    title,
+    align: 'right',
     value: ({ status }) => (status === undefined ? '' : text(status)),
   })
   const columns: readonly Column<FoundStore>[] = [

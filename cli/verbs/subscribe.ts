@@ -110,7 +110,8 @@ function sampleText(frame: LiveFrame, { timeUs, fields }: LiveSample, isMixed: b
   const words = [
     timeText(timeUs),
     ...(isMixed ? [frame.stream] : []),
-    ...[frame.source, ...values],
+    frame.source,
+    ...values,
     ...(frame.late ? ['(late)'] : []),
   ]
   return `${words.join(' ')}\n`

@@ -58,7 +58,8 @@ async function up(flags: UpFlags, command: Command): Promise<void> {
   await using data = await DataDirectory.claim(config.dataPath)
   if (flags.fresh === true) await data.empty()
   const mesh: LocalMesh = new LocalMesh({
-    ...{ config, flags: childFlags(flags, command) },
+    config,
+    flags: childFlags(flags, command),
     onLog: (line) => view.log(line),
   })
   // A second signal ends this process at once: its nodes with it.

@@ -26,8 +26,11 @@ class World {
   async addStores(count: number): Promise<void> {
     for (let i = 0; i < count; i++) {
       const store = new ScriptedStore({
-        ...{ network: this.network, clock: this.clock, random: this.random },
-        ...{ seeds: ['memory://store-1'], endpoint: `memory://store-${this.stores.length + 1}` },
+        network: this.network,
+        clock: this.clock,
+        random: this.random,
+        seeds: ['memory://store-1'],
+        endpoint: `memory://store-${this.stores.length + 1}`,
         members: new Map(),
       })
       this.stores.push(store)
@@ -38,8 +41,14 @@ class World {
 
   async publish(options: Omit<PublisherOptions, keyof typeof GIVEN> = {}): Promise<Publisher> {
     this.session = new Session({
-      ...{ mesh: TEST_MESH, clock: this.clock, random: this.random, seeds: ['memory://store-1'] },
-      transport: this.network.transport({ meshId: TEST_MESH.id, endpoint: false }),
+      mesh: TEST_MESH,
+      clock: this.clock,
+      random: this.random,
+      seeds: ['memory://store-1'],
+      transport: this.network.transport({
+        meshId: TEST_MESH.id,
+        endpoint: false,
+      }),
     })
     await this.session.open()
     this.publisher = await this.session.publisher({
@@ -236,7 +245,9 @@ describe('publisher', () => {
   it('drop-oldest - the newest samples stay, and a skip frame lists the dropped sequences', async () => {
     world = new World()
     const publisher = await world.publish({
-      ...{ outboxMemoryBytes: 100_000, frameBytes: 1_000, whenFull: () => 'drop-oldest' },
+      outboxMemoryBytes: 1e5,
+      frameBytes: 1e3,
+      whenFull: () => 'drop-oldest',
     })
     for (let n = 0; n < 10_000; n++)
       expect(publisher.publish(STREAM, 'VH001', sample(n))).toBe(true)
@@ -257,7 +268,9 @@ describe('publisher', () => {
   it('drop-newest - what was accepted first stays, and the hole is listed', async () => {
     world = new World()
     const publisher = await world.publish({
-      ...{ outboxMemoryBytes: 100_000, frameBytes: 1_000, whenFull: () => 'drop-newest' },
+      outboxMemoryBytes: 1e5,
+      frameBytes: 1e3,
+      whenFull: () => 'drop-newest',
     })
     for (let n = 0; n < 10_000; n++)
       expect(publisher.publish(STREAM, 'VH001', sample(n))).toBe(true)

@@ -74,7 +74,12 @@ export class Publisher implements AsyncDisposable {
     this.schemas = new SchemaExchange({ mesh, transport, clock, scope: 'directed' })
     for (const schema of options.schemas?.values() ?? []) this.schemas.add(schema)
     this.sender = new Sender({
-      ...{ mesh, transport, membership, clock, schemas: this.schemas, outbox: this.outbox },
+      mesh,
+      transport,
+      membership,
+      clock,
+      schemas: this.schemas,
+      outbox: this.outbox,
       level: this.level,
       laneByKey: (key) => this.lanes.get(key),
       onDone: (entry) => this.done(entry),
@@ -83,7 +88,10 @@ export class Publisher implements AsyncDisposable {
     })
     this.neighbours = new Neighbours(mesh, membership)
     this.sealer = new Sealer({
-      ...{ options, outbox: this.outbox, schemas: this.schemas, counters: this.counters },
+      options,
+      outbox: this.outbox,
+      schemas: this.schemas,
+      counters: this.counters,
       onSealed: (entry) => this.toBeSent(entry),
       canDeliver: () => this.trouble() === undefined,
     })
@@ -110,7 +118,10 @@ export class Publisher implements AsyncDisposable {
     if (series === undefined) {
       const { schemas, whenFull } = this.options
       series = new Series(this.host, {
-        ...{ source, stream, epoch: this.epoch, schema: schemas?.get(stream) },
+        source,
+        stream,
+        epoch: this.epoch,
+        schema: schemas?.get(stream),
         whenFull: whenFull?.(stream) ?? 'refuse',
       })
       this.seriesByName.set(name, series)
@@ -333,8 +344,14 @@ export class Publisher implements AsyncDisposable {
         const { source, stream, epoch } = entry.lane
         const { timesUs = [] } = entry
         options.onReceipt({
-          ...{ source, stream, epoch, sequence: entry.sequence, count: entry.count },
-          ...{ timesUs, level: this.level, stores: entry.heldBy },
+          source,
+          stream,
+          epoch,
+          sequence: entry.sequence,
+          count: entry.count,
+          timesUs,
+          level: this.level,
+          stores: entry.heldBy,
         })
       }
     }
@@ -407,7 +424,10 @@ export class Publisher implements AsyncDisposable {
     const { log } = this.outbox
     if (log === undefined) return
     const { backlog, draining } = recover({
-      ...{ log, outbox: this.outbox, schemas: this.schemas, sealer: this.sealer },
+      log,
+      outbox: this.outbox,
+      schemas: this.schemas,
+      sealer: this.sealer,
       isReplay: this.options.epoch !== undefined,
       addLane: ({ source, stream, epoch, lastSequence }) =>
         this.addLane(source, stream, epoch, lastSequence),

@@ -52,7 +52,11 @@ export interface SenderCounters {
 
 export class Sender {
   readonly counters: SenderCounters = {
-    ...{ framesSent: 0, framesRepeated: 0, acks: 0, conflicts: 0, rejectedAcks: 0 },
+    framesSent: 0,
+    framesRepeated: 0,
+    acks: 0,
+    conflicts: 0,
+    rejectedAcks: 0,
   }
   private readonly options: SenderOptions
   private readonly links: PeerTransport | undefined

@@ -49,10 +49,19 @@ export class ScriptedStore {
     this.storeId = options.storeId ?? newStoreId(random)
     this.members = mergeTables(options.members, new Map([[this.storeId, 'member']]))
     this.session = new Session({
-      ...{ mesh: TEST_MESH, clock, random, seeds, roles: ['storage'] },
-      transport: network.transport({ meshId: TEST_MESH.id, endpoint }),
+      mesh: TEST_MESH,
+      clock,
+      random,
+      seeds,
+      roles: ['storage'],
+      transport: network.transport({
+        meshId: TEST_MESH.id,
+        endpoint,
+      }),
       store: () => ({
-        ...{ storeId: this.storeId, joined: true, grantBytes: this.grantBytes },
+        storeId: this.storeId,
+        joined: true,
+        grantBytes: this.grantBytes,
         members: this.members,
       }),
       onAnnouncement: (announcement) => this.hear(announcement),

@@ -69,7 +69,8 @@ export class AggregatorNode {
   async start(): Promise<void> {
     const { session, config, outboxName } = this.options
     this.publisher = await openPublisher(session, config, {
-      ...{ outboxName, schemas: this.outputSchemas() },
+      outboxName,
+      schemas: this.outputSchemas(),
     })
     const { reads } = this.streams
     if (reads.length === 0) return

@@ -166,7 +166,10 @@ const FLEET_PROCESSING: {
 } = {
   windows: [
     {
-      ...{ name: 'speed_10s', stream: 'vehicle.motion', every: '10s', fields: ['speed'] },
+      name: 'speed_10s',
+      stream: 'vehicle.motion',
+      every: '10s',
+      fields: ['speed'],
       aggregates: ['count', 'avg', 'max'],
     },
   ],

@@ -66,7 +66,9 @@ export class StoreDisk implements AsyncDisposable {
     this.latest = new Latest({ decode: (frame) => this.decode(frame) })
     this.members = new DurableJson<MemberDocument>(directory.path('members.json'))
     this.writer = new Writer<PeerId>({
-      ...{ store, clock: systemClock, budgetBytes: options.config.storage.budgetBytes },
+      store,
+      clock: systemClock,
+      budgetBytes: options.config.storage.budgetBytes,
       onCommitted: (results) => {
         this.latest.update(results.filter(({ outcome }) => outcome === 'stored'))
         options.onCommitted(results)
@@ -81,7 +83,9 @@ export class StoreDisk implements AsyncDisposable {
     const directory = await openStoreDirectory({
       directory: join(config.dataPath, name),
       mesh: meshIdentity(meshName, replicas, writeQuorum),
-      ...{ shards: SHARDS, clock: systemClock, random: systemRandom },
+      shards: SHARDS,
+      clock: systemClock,
+      random: systemRandom,
     })
     try {
       const schemas = await openSchemaStore(directory.path('schemas'))

@@ -31,7 +31,9 @@ export class Place implements AsyncDisposable {
     this.options = options
     this.storeId = disk.directory.identity.storeId
     this.member = new StoreMember({
-      ...{ storeId: this.storeId, writeQuorum: config.mesh.writeQuorum, document: disk.members },
+      storeId: this.storeId,
+      writeQuorum: config.mesh.writeQuorum,
+      document: disk.members,
       membership: () => this.session.membership,
       onChange: () => this.opened?.membership.announce(),
     })
@@ -94,8 +96,11 @@ export class Place implements AsyncDisposable {
     const hooks = {
       http: () => this.advertisedHttp(),
       store: () => ({
-        ...{ storeId, joined: member.joined, members: member.members },
-        ...{ refusing: whyRefusing(disk, member), grantBytes: grantBytes() },
+        storeId,
+        joined: member.joined,
+        members: member.members,
+        refusing: whyRefusing(disk, member),
+        grantBytes: grantBytes(),
       }),
       onAnnouncement: (announcement: Parameters<StoreMember['hear']>[0]) =>
         member.hear(announcement),

@@ -29,13 +29,27 @@ export async function serve(options: ServiceOptions): Promise<PeerServer> {
   const { host, port } = config.storage.http
   const { membership } = place.session
   const asker = new Asker({
-    ...{ stores: () => storeView(place.session), clock: systemClock, connect: connectStore },
-    local: { storeId: place.storeId, peer },
+    stores: () => storeView(place.session),
+    clock: systemClock,
+    connect: connectStore,
+    local: {
+      storeId: place.storeId,
+      peer,
+    },
   })
   try {
     return await createPeerServer({
-      ...{ host, port, clock: systemClock, asker, peer, health, metrics },
-      peers: () => ({ stores: membership.stores(), peers: membership.peers() }),
+      host,
+      port,
+      clock: systemClock,
+      asker,
+      peer,
+      health,
+      metrics,
+      peers: () => ({
+        stores: membership.stores(),
+        peers: membership.peers(),
+      }),
       addRoutes: (app) => {
         app.post('/v1/peers/remove', (request) =>
           removeStore(place, config.mesh.replicas, request.body),

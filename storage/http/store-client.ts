@@ -25,8 +25,11 @@ export async function fetchStoreStatus(http: string): Promise<StoreStatus> {
   return {
     acknowledges: answer.ok,
     refusing: body.reasons[0],
-    ...{ frames: number('frames'), samples: number('samples'), diskBytes: number('diskBytes') },
-    ...{ rssBytes: number('rssBytes'), missingFrames: number('missingFrames') },
+    frames: number('frames'),
+    samples: number('samples'),
+    diskBytes: number('diskBytes'),
+    rssBytes: number('rssBytes'),
+    missingFrames: number('missingFrames'),
   }
 }
 

@@ -35,7 +35,7 @@ export class Command {
 
   constructor(words: readonly string[], { cwd, input, env, under = [] }: CommandOptions) {
     const [program, ...before] = [...under, process.execPath]
-    this.child = spawn(program!, [...before, SKEIN, ...words], {
+    this.child = spawn(program, [...before, SKEIN, ...words], {
       ...(cwd !== undefined && { cwd }),
       env: { ...childEnvironment(), NO_COLOR: '1', ...env },
     })
