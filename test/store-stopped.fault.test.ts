@@ -21,9 +21,9 @@ const HEAP_MIB = 128
 /** Node.js and what it has loaded, V8's new space, and the buffers of sockets; 160 MiB at its start. */
 const PROGRAM_BYTES = 192 * MIB
 /** 3 s of silence make a store suspect; then the next in the ranking gets its frames at once. */
-const TAKEOVER_MS_MAX = 5_000
+const TAKEOVER_MS_MAX = 10_000
 /** A frame whose owners both run waits for two disks, on a machine that has other things to do. */
-const UNDISTURBED_MS_MAX = 2_000
+const UNDISTURBED_MS_MAX = 8_000
 
 const mib = (bytes: number): number => Math.round(bytes / MIB)
 
