@@ -63,7 +63,7 @@ const crash = fc.constant<[string, Step]>([
   'crash',
   async (state) => {
     const copy = fs.mkdtempSync(path.join(os.tmpdir(), 'skein-property-'))
-    fs.cpSync(state.directory, copy, { recursive: true })
+    copyLive(state.directory, copy)
     state.leftBehind.push(state.directory)
     await state.store.close()
     state.directory = copy
@@ -71,11 +71,25 @@ const crash = fc.constant<[string, Step]>([
   },
 ])
 
+/** As a crash leaves it. LevelDB may be removing a file at this very moment: then once more. */
+function copyLive(from: string, to: string): void {
+  for (let tries = 1; ; tries++) {
+    try {
+      fs.cpSync(from, to, { recursive: true })
+      return
+    } catch (error) {
+      if (tries === 10 || (error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+      fs.rmSync(to, { recursive: true, force: true })
+      fs.mkdirSync(to)
+    }
+  }
+}
+
 const tear = fc.integer({ min: 1, max: 40 }).map((bytes): [string, Step] => [
   `torn write of ${bytes} bytes, then crash`,
   async (state) => {
     const copy = fs.mkdtempSync(path.join(os.tmpdir(), 'skein-property-'))
-    fs.cpSync(state.directory, copy, { recursive: true })
+    copyLive(state.directory, copy)
     for (const name of fs.readdirSync(copy, { recursive: true, encoding: 'utf8' })) {
       if (name.endsWith('.seg')) fs.appendFileSync(path.join(copy, name), Buffer.alloc(bytes, 0x53))
     }

@@ -96,6 +96,8 @@ async function stop(): Promise<void> {
   tellStatus()
   await publisher.close({ drainMs: 30_000 })
   await session.close()
+  // A channel that is closed drops what it has not written yet: the last status, on a busy machine.
+  await new Promise((resolve) => process.send!({ type: 'last' }, resolve))
   process.removeAllListeners('disconnect')
   process.disconnect()
 }
