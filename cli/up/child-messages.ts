@@ -39,7 +39,15 @@ export interface StopMessage {
   readonly drainMs: number
 }
 
+let told: Promise<unknown> = Promise.resolve()
+
 /** To the parent, when there is one. */
 export function tellParent(message: ChildMessage): void {
-  if (process.connected) process.send?.(message)
+  if (!process.connected) return
+  told = new Promise((resolve) => process.send!(message, resolve))
+}
+
+/** Resolves when all of it has been written: a channel that is closed before drops the rest. */
+export async function allTold(): Promise<void> {
+  await told
 }

@@ -86,15 +86,20 @@ export class Child {
       }
     })
     this.exited = new Promise((resolve) => {
-      child.once('exit', (code, signal) => {
+      // Its last words may still be on their way when it is gone.
+      const heard = new Promise<void>((done) => child.once('disconnect', done))
+      const ended = async (code: number | null, signal: string | null): Promise<void> => {
+        if (child.connected) await heard
         this.exitCode = code
         const wasReady = this.state === 'ready'
         this.become('stopped')
         ready.reject(failure)
-        if (wasReady && !this.stopping)
+        if (wasReady && !this.stopping) {
           this.restart(code === null ? `by ${signal}` : `with ${code}`)
+        }
         resolve()
-      })
+      }
+      child.once('exit', (code, signal) => void ended(code, signal))
     })
     await ready.promise
   }

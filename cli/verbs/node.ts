@@ -15,7 +15,7 @@ import { FLEET_SCHEMA, FLEET_STREAM, FleetRun } from '../../sim/index.ts'
 import { contextOf, findMesh, wantsJson } from '../context.ts'
 import { EXIT } from '../exit-codes.ts'
 import { note, printJson, reportError, warner, type Warn } from '../output.ts'
-import { tellParent, type ChildMessage, type StopMessage } from '../up/child-messages.ts'
+import { allTold, tellParent, type ChildMessage, type StopMessage } from '../up/child-messages.ts'
 import { quantiles } from '../up/histogram.ts'
 
 interface NodeFlags {
@@ -129,6 +129,7 @@ async function runNode(
     const isSaid = isChild && code !== 'INTERNAL'
     process.exitCode = isSaid ? EXIT.failed : reportError(error, json)
   }
+  await allTold()
   if (process.connected) process.disconnect()
   // Sockets of a library that is slow to let go must not keep a stopped node.
   setTimeout(() => process.exit(), CLOSE_MS).unref()
