@@ -198,7 +198,11 @@ export class StorageNode {
       keep: (stored) => this.intake.keep(stored),
       hasSchema: (id) => schemas.has(id),
       keepSchema: (schema) => schemas.put(schema),
-      onError: (error) => this.options.onWarning(`repair: ${(error as Error).message}`),
+      onError: (error) => {
+        // A store that is away is counted, and shows among the peers; it is looked for again.
+        if (error instanceof StorageError && error.code === 'QUERY_NO_PEER') return
+        this.options.onWarning(`repair: ${(error as Error).message}`)
+      },
     })
   }
 
