@@ -19,6 +19,7 @@ import {
   Removal,
   Repair,
   RepairIntake,
+  StorageError,
   type CommitResult,
   type Health,
   type NameConflict,
