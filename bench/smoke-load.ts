@@ -139,7 +139,9 @@ async function paced({ seconds, rate = 1000, sources = 10, ...raw }: LoadRequest
       continue
     }
     const index = (sent >> 1) % sources
-    publisher.publish(FLEET_STREAM, fleet.sources[index]!, fleet.sample(index, systemClock.nowUs()))
+    const { fields } = fleet.sample(index, systemClock.nowUs())
+    const source = fleet.sources[index]!
+    publisher.publish(FLEET_STREAM, source, { timeUs: systemClock.nowUs(), fields })
   }
   dealer.close()
 }

@@ -9,16 +9,12 @@
 import { isUtf8 } from 'node:buffer'
 import { crc32 } from 'node:zlib'
 import { MeshError } from './errors.ts'
-import {
-  checkName,
-  STREAM_NAME,
-  type Epoch,
-  type Lane,
-  type LaneKey,
-  type SchemaId,
-} from './names.ts'
+import { laneKey, parseLaneKey, STREAM_NAME, type Lane, type LaneKey } from './names.ts'
+import type { SchemaId } from './names.ts'
 
 export const FRAME_HEADER_BYTES = 60
+/** From here to the body: the bytes that are the same in all frames of a lane, its key. */
+const LANE_AT = 50
 /** Largest frame, header and names included. */
 export const FRAME_BYTES_MAX = 1 << 20
 export const FRAME_SAMPLES_MAX = 65_536
@@ -68,16 +64,22 @@ export type FrameFault = 'short' | 'magic' | 'length' | 'crc' | 'field'
 /** The schema id of frames that have none (skip, end). */
 export const NO_SCHEMA = '0000000000000000' as SchemaId
 
+/** Names that were read and checked already: a lane sends many frames. Emptied when full: some 3 MB. */
+const knownLanes = new Map<LaneKey, Lane>()
+const KNOWN_LANES_MAX = 16_384
+
 /**
- * Encodes one frame.
+ * Encodes one frame. Whoever sends many of a lane passes its `key`, which saves encoding the names.
  * @throws RangeError when a field cannot stand in a frame.
  * @throws MeshError MESH_FRAME_TOO_LARGE when header and body exceed FRAME_BYTES_MAX.
  */
-export function encodeFrame(header: FrameHeader, body: Uint8Array): Buffer {
-  const sourceBytes = Buffer.byteLength(checkName('source', header.source), 'utf8')
-  const streamBytes = header.stream.length
+export function encodeFrame(
+  header: FrameHeader,
+  body: Uint8Array,
+  key: LaneKey = laneKey(header.source, header.stream, header.epoch),
+): Buffer {
   checkHeader(header)
-  const bodyAt = FRAME_HEADER_BYTES + sourceBytes + streamBytes
+  const bodyAt = LANE_AT + key.length
   const size = bodyAt + body.length
   if (size > FRAME_BYTES_MAX) {
     throw new MeshError(
@@ -92,14 +94,10 @@ export function encodeFrame(header: FrameHeader, body: Uint8Array): Buffer {
   writeU64(bytes, 16, header.sequence)
   writeU64(bytes, 24, header.firstUs)
   writeU64(bytes, 32, header.lastUs)
-  writeId(bytes, 40, 'schema id', header.schemaId)
+  writeId(bytes, 40, header.schemaId)
   bytes[48] = CODECS.indexOf(header.codec)
   bytes[49] = FRAME_KINDS.indexOf(header.kind)
-  bytes[50] = sourceBytes
-  bytes[51] = streamBytes
-  writeId(bytes, 52, 'epoch', header.epoch)
-  bytes.write(header.source, FRAME_HEADER_BYTES, 'utf8')
-  bytes.write(header.stream, FRAME_HEADER_BYTES + sourceBytes, 'latin1')
+  bytes.write(key, LANE_AT, 'latin1')
   bytes.set(body, bodyAt)
   bytes.writeUInt32LE(crc32(bytes.subarray(8)), 4)
   return bytes
@@ -125,13 +123,12 @@ export function readFrame(bytes: Buffer): Frame | FrameFault {
   const firstUs = readU64(bytes, 24)
   const lastUs = readU64(bytes, 32)
   if (codec === undefined || kind === undefined) return 'field'
-  if (bytes[50] === 0 || bytes[51] === 0 || count > FRAME_SAMPLES_MAX) return 'field'
+  if (count > FRAME_SAMPLES_MAX) return 'field'
   if (sequence < 1 || sequence > SEQUENCE_MAX || firstUs > lastUs) return 'field'
   if (lastUs > Number.MAX_SAFE_INTEGER || lastUs - firstUs > FRAME_SPAN_US_MAX) return 'field'
-  const stream = bytes.toString('latin1', sourceEnd, bodyAt)
-  if (!STREAM_NAME.test(stream) || !isUtf8(bytes.subarray(FRAME_HEADER_BYTES, sourceEnd))) {
-    return 'field'
-  }
+  const key = bytes.toString('latin1', LANE_AT, bodyAt) as LaneKey
+  const lane = knownLanes.get(key) ?? readLane(key, bytes.subarray(FRAME_HEADER_BYTES, sourceEnd))
+  if (lane === undefined) return 'field'
   return {
     kind,
     codec,
@@ -140,10 +137,10 @@ export function readFrame(bytes: Buffer): Frame | FrameFault {
     lastUs,
     count,
     schemaId: bytes.toString('hex', 40, 48) as SchemaId,
-    source: bytes.toString('utf8', FRAME_HEADER_BYTES, sourceEnd),
-    stream,
-    epoch: bytes.toString('hex', 52, 60) as Epoch,
-    laneKey: bytes.toString('latin1', 50, bodyAt) as LaneKey,
+    source: lane.source,
+    stream: lane.stream,
+    epoch: lane.epoch,
+    laneKey: key,
     bytes,
     body: bytes.subarray(bodyAt),
     crc,
@@ -161,8 +158,18 @@ export function openFrame(bytes: Buffer): Frame {
   return frame
 }
 
+/** Undefined when the names cannot stand in a frame. */
+function readLane(key: LaneKey, sourceBytes: Buffer): Lane | undefined {
+  const lane = parseLaneKey(key)
+  if (sourceBytes.length === 0 || !isUtf8(sourceBytes) || !STREAM_NAME.test(lane.stream)) {
+    return undefined
+  }
+  if (knownLanes.size >= KNOWN_LANES_MAX) knownLanes.clear()
+  knownLanes.set(key, lane)
+  return lane
+}
+
 function checkHeader(header: FrameHeader): void {
-  checkName('stream', header.stream)
   const { sequence, firstUs, lastUs, count } = header
   if (!Number.isSafeInteger(sequence) || sequence < 1 || sequence > SEQUENCE_MAX) {
     throw new RangeError(`sequence ${sequence} is not in 1..${SEQUENCE_MAX}`)
@@ -179,9 +186,9 @@ function checkHeader(header: FrameHeader): void {
 }
 
 /** Writes 16 hex digits. Anything else would leave bytes of memory we do not own in the frame. */
-function writeId(bytes: Buffer, offset: number, what: string, id: string): void {
+function writeId(bytes: Buffer, offset: number, id: SchemaId): void {
   if (id.length !== 16 || bytes.write(id, offset, 8, 'hex') !== 8) {
-    throw new RangeError(`${what} ${JSON.stringify(id)} is not 16 hex digits`)
+    throw new RangeError(`schema id ${JSON.stringify(id)} is not 16 hex digits`)
   }
 }
 

@@ -59,12 +59,16 @@ export function epochStartUs(epoch: Epoch): number {
   return Number.parseInt(epoch.slice(0, 12), 16) * 1000
 }
 
-/** @throws RangeError when a name is empty or longer than 255 UTF-8 bytes. */
+/** @throws RangeError when a name cannot stand in a frame, or the epoch is not 16 hex digits. */
 export function laneKey(source: string, stream: string, epoch: Epoch): LaneKey {
   const sourceBytes = Buffer.from(checkName('source', source), 'utf8')
   const streamBytes = Buffer.from(checkName('stream', stream), 'utf8')
+  const epochBytes = Buffer.from(epoch, 'hex')
+  if (epoch.length !== 16 || epochBytes.length !== 8) {
+    throw new RangeError(`epoch ${JSON.stringify(epoch)} is not 16 hex digits`)
+  }
   const head = Buffer.from([sourceBytes.length, streamBytes.length])
-  const key = Buffer.concat([head, Buffer.from(epoch, 'hex'), sourceBytes, streamBytes])
+  const key = Buffer.concat([head, epochBytes, sourceBytes, streamBytes])
   return key.toString('latin1') as LaneKey
 }
 

@@ -185,8 +185,8 @@ export class Sealer {
   ): Entry {
     const { outbox, onSealed } = this.parts
     const sequence = lane.lastSequence + 1
-    const { source, stream, epoch } = lane
-    const bytes = encodeFrame({ ...header, source, stream, epoch, sequence }, body)
+    const { source, stream, epoch, key } = lane
+    const bytes = encodeFrame({ ...header, source, stream, epoch, sequence }, body, key)
     const position = outbox.log?.appendSeal(bytes, ordinals)
     lane.lastSequence = sequence
     const { kind, count, schemaId } = header

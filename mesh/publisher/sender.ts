@@ -18,6 +18,14 @@ import { GRANT_BYTES_MAX, StoreQueue } from './store-queue.ts'
 
 /** How often unacknowledged frames are looked at. */
 export const RETRY_CHECK_MS = 100
+/**
+ * How far live copies go ahead of the stores' copies. They share the cores: without it a live reader
+ * waits for the stores' threads (p50 240 µs instead of 195, when a receipt takes 770). Too short for a
+ * timer, so the event loop goes round until it is over; a busy one does not notice.
+ */
+const HEAD_START_MS = 0.08
+/** The most rounds, for a clock that stands still. */
+const HEAD_START_TURNS = 64
 /** Waiting entries of one store beyond which finished ones are swept out. */
 const PRUNE_AT = 4096
 
@@ -169,7 +177,7 @@ export class Sender {
 
   /** Live first: whoever watches should not wait for the disks' copies. */
   private sendFresh(topic: string, sealed: readonly Entry[]): void {
-    const { transport, mesh, schemas } = this.options
+    const { transport, mesh, schemas, clock } = this.options
     const frames = sealed.flatMap((entry) => this.bytesOf(entry) ?? [])
     const entries = sealed.filter(({ state }) => state === 'pending')
     if (entries.length === 0) return
@@ -177,8 +185,18 @@ export class Sender {
     for (const { schemaId } of entries) schemas.publishLive(schemaId)
     transport.publish(topic, bytes)
     this.fresh.push({ topic, entries, bytes })
-    // The live copies leave at the end of this microtask queue, the stores' a moment after them.
-    if (this.fresh.length === 1) setImmediate(() => this.sendToOwners())
+    if (this.fresh.length > 1) return
+    // Nothing queued: nobody watches.
+    if (transport.queuedBytes() === 0) this.sendToOwners()
+    else this.afterHeadStart(clock.monotonicMs(), HEAD_START_TURNS)
+  }
+
+  private afterHeadStart(sinceMs: number, turns: number): void {
+    setImmediate(() => {
+      const isOver = this.options.clock.monotonicMs() - sinceMs >= HEAD_START_MS
+      if (isOver || turns === 0) this.sendToOwners()
+      else this.afterHeadStart(sinceMs, turns - 1)
+    })
   }
 
   private sendToOwners(): void {
