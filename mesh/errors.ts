@@ -1,5 +1,6 @@
 // Errors of the mesh layer. Codes are public API, messages are not; the table with what to do about
 // each is docs/errors.md. Wrong arguments are TypeError or RangeError and carry no code.
+import { CodedError } from './coded-error.ts'
 
 export const MESH_ERROR_CODES = [
   'MESH_FRAME_CORRUPT',
@@ -22,23 +23,6 @@ export const MESH_ERROR_CODES = [
 
 export type MeshErrorCode = (typeof MESH_ERROR_CODES)[number]
 
-export interface MeshErrorOptions {
-  retryable?: boolean
-  cause?: unknown
-  /** Plain facts about the failure, for logs and JSON output. */
-  details?: Readonly<Record<string, unknown>>
-}
-
-export class MeshError extends Error {
+export class MeshError extends CodedError<MeshErrorCode> {
   override readonly name = 'MeshError'
-  readonly code: MeshErrorCode
-  readonly retryable: boolean
-  readonly details: Readonly<Record<string, unknown>>
-
-  constructor(code: MeshErrorCode, message: string, options: MeshErrorOptions = {}) {
-    super(message, options.cause === undefined ? {} : { cause: options.cause })
-    this.code = code
-    this.retryable = options.retryable ?? false
-    this.details = options.details ?? {}
-  }
 }

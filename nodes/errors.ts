@@ -1,5 +1,6 @@
 // Errors of the node layer: programs that are configured, started and stopped. Codes are public API,
 // messages are not; the table with what to do about each is docs/errors.md.
+import { CodedError } from '../mesh/index.ts'
 
 export const NODE_ERROR_CODES = [
   'CONFIG_INVALID',
@@ -12,23 +13,6 @@ export const NODE_ERROR_CODES = [
 
 export type NodeErrorCode = (typeof NODE_ERROR_CODES)[number]
 
-export interface NodeErrorOptions {
-  retryable?: boolean
-  cause?: unknown
-  /** Plain facts about the failure, for logs and JSON output. */
-  details?: Readonly<Record<string, unknown>>
-}
-
-export class NodeError extends Error {
+export class NodeError extends CodedError<NodeErrorCode> {
   override readonly name = 'NodeError'
-  readonly code: NodeErrorCode
-  readonly retryable: boolean
-  readonly details: Readonly<Record<string, unknown>>
-
-  constructor(code: NodeErrorCode, message: string, options: NodeErrorOptions = {}) {
-    super(message, options.cause === undefined ? {} : { cause: options.cause })
-    this.code = code
-    this.retryable = options.retryable ?? false
-    this.details = options.details ?? {}
-  }
 }

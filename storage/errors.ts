@@ -1,4 +1,5 @@
 // Errors of the storage layer. Codes are public API; docs/errors.md says what to do about each.
+import { CodedError } from '../mesh/index.ts'
 
 export const STORAGE_ERROR_CODES = [
   'STORE_IN_USE',
@@ -16,23 +17,6 @@ export const STORAGE_ERROR_CODES = [
 
 export type StorageErrorCode = (typeof STORAGE_ERROR_CODES)[number]
 
-export interface StorageErrorOptions {
-  retryable?: boolean
-  cause?: unknown
-  /** Plain facts about the failure, for logs and JSON output. */
-  details?: Readonly<Record<string, unknown>>
-}
-
-export class StorageError extends Error {
+export class StorageError extends CodedError<StorageErrorCode> {
   override readonly name = 'StorageError'
-  readonly code: StorageErrorCode
-  readonly retryable: boolean
-  readonly details: Readonly<Record<string, unknown>>
-
-  constructor(code: StorageErrorCode, message: string, options: StorageErrorOptions = {}) {
-    super(message, options.cause === undefined ? {} : { cause: options.cause })
-    this.code = code
-    this.retryable = options.retryable ?? false
-    this.details = options.details ?? {}
-  }
 }
