@@ -1,4 +1,5 @@
 // What every verb begins with: the global flags, the configuration they lead to, and where the mesh is.
+import { existsSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { loadConfig, parseOverride, type LoadedConfig, type Override } from '../nodes/index.ts'
@@ -25,7 +26,16 @@ export function contextOf(command: Command, overrides: readonly Override[] = [])
   if (flags.seed !== undefined) all.push({ key: 'seeds', value: flags.seed, flag: '--seed' })
   const path = flags.config === undefined ? {} : { path: flags.config }
   const { env } = process
-  return loadConfig({ ...path, cwd: process.cwd(), env, overrides: [...all, ...overrides] })
+  const overriding = { overrides: [...all, ...overrides] }
+  const loaded = loadConfig({ ...path, cwd: process.cwd(), env, ...overriding })
+  checkData(loaded.config.dataPath)
+  return loaded
+}
+
+/** One that is not there yet is made. @throws UsageError. */
+function checkData(path: string): void {
+  if (!existsSync(path) || statSync(path).isDirectory()) return
+  throw new UsageError(`${path} is a file: --data (or data: in skein.yaml) names a directory`)
 }
 
 export const wantsJson = (command: Command): boolean =>

@@ -40,9 +40,21 @@ export function tellUndelivered(
   config: Config,
   warn: Warn,
 ): void {
-  const isKept = config.publisher.outbox.diskBytes !== undefined
-  const fate = isKept ? 'kept in the disk outbox, to be sent at the next run' : 'lost'
   const why = publisher.trouble() ?? 'no acknowledgement came in time (--timeout)'
-  warn(`${undelivered} samples were not acknowledged and are ${fate}: ${why}`)
+  warn(undeliveredText(undelivered, config, why))
   process.exitCode = EXIT.undelivered
+}
+
+/** What becomes of samples that W stores have not acknowledged when a program ends. */
+export function undeliveredText(undelivered: number, config: Config, why?: string): string {
+  const { mesh, publisher } = config
+  const fate =
+    publisher.outbox.diskBytes === undefined
+      ? 'the memory outbox ends with this program, and only what a store got anyway is kept (with ' +
+        'publisher.outbox.disk set, the next run sends the rest)'
+      : 'the disk outbox keeps them, and the next run sends them'
+  const because = why === undefined ? '' : ` (${why})`
+  const samples = undelivered === 1 ? '1 sample was' : `${undelivered} samples were`
+  const stores = mesh.writeQuorum === 1 ? 'any store' : `${mesh.writeQuorum} stores`
+  return `${samples} not acknowledged by ${stores}${because}: ${fate}`
 }

@@ -7,7 +7,7 @@ export const EXIT = {
   failed: 1,
   /** The command line, the configuration or an input file is wrong: nothing was begun. */
   usage: 2,
-  /** Stopped with samples that no store has acknowledged and no disk outbox keeps. */
+  /** Ended with samples that W stores have not acknowledged; of a node, that no disk outbox keeps either. */
   undelivered: 3,
   /** Broken off: by a second signal, or a query by the first one. */
   interrupted: 130,

@@ -16,13 +16,13 @@ import { addUp } from './verbs/up.ts'
 
 const AFTER_HELP = `
 Begin with:
-  skein up                                       a mesh on this machine, with a small fleet
-  skein query latest --stream vehicle.motion     in another terminal: where everybody is
-  skein subscribe vehicle.motion                 what they send, as they send it
+  skein up                                a mesh on this machine, with a fleet
+  skein query latest -s vehicle.motion    in another terminal: where all are
+  skein subscribe vehicle.motion          what they send, as they send it
 
-Exit codes: 0 done, 1 failed, 2 wrong command line, configuration or input file, 3 samples were
-published that no store acknowledged, 130 broken off. Errors are CODE: what, where, what to do;
-docs/errors.md has them all.`
+Exit codes: 0 done, 1 failed, 2 wrong command line, configuration or input file,
+3 ended with samples that W stores have not acknowledged, 130 broken off. Errors
+are CODE: what, where, what to do; docs/errors.md has them all.`
 
 const collect = (value: string, previous: string[] = []): string[] => [...previous, value]
 

@@ -13,6 +13,7 @@ const USAGE_CODES = new Set([
   'QUERY_INVALID',
   'SIM_MAPPING_INVALID',
   'SIM_FILE_NOT_FOUND',
+  'SIM_FILE_FORMAT',
   'MESH_ADDRESS_INVALID',
   'MESH_SCHEMA_INVALID',
   'CLI_USAGE',
@@ -64,7 +65,9 @@ export function reportError(error: unknown, json: boolean): number {
   const message = messageOf(error)
   if (json) process.stderr.write(jsonLine({ error: { code, message, details } }))
   else note(`${styleText('red', code, { stream: process.stderr })}: ${message}`)
-  return USAGE_CODES.has(code) ? EXIT.usage : EXIT.failed
+  // A file that was found broken when the first part of it was published: something was begun.
+  const isBegun = details['published'] !== undefined
+  return USAGE_CODES.has(code) && !isBegun ? EXIT.usage : EXIT.failed
 }
 
 /** What commander found wrong with the words of a command line, as an error of ours. */
@@ -73,10 +76,13 @@ export function usageError(error: CommanderError, verb: string): UsageError {
   return new UsageError(`${said.replace(/\.$/, '')}: see skein ${verb} --help`.replace('  ', ' '))
 }
 
-/** `skein … | head` ends the reader: that is no failure of ours to shout about. */
+/**
+ * `skein … | head` ends the reader: that is no failure of ours to shout about. What had failed by then
+ * has failed all the same.
+ */
 export function endQuietlyOnEpipe(): void {
   process.stdout.on('error', (error) => {
-    if (isEpipe(error)) process.exit(EXIT.ok)
+    if (isEpipe(error)) process.exit(process.exitCode ?? EXIT.ok)
     throw error
   })
   // Nobody reads what is said about the work: the work goes on.

@@ -12,18 +12,23 @@ const meshId = z.custom<MeshId>(isId)
 const peerId = z.custom<PeerId>(isId)
 const storeId = z.custom<StoreId>(isId)
 
+/** A reason in words may name long paths; an announcement that is too long is not read at all. */
+const REFUSING_CHARS_MAX = 512
+
 const peerInfo = z.object({
   id: peerId,
   /** Start of this process, µs since the Unix epoch: the later of two with one store id is the living one. */
   incarnation: z.number().int().nonnegative(),
   roles: z.array(z.enum(PEER_ROLES)),
+  /** What people call it; nothing depends on it. */
+  name: z.string().max(256).optional(),
   /** Where to link to it; absent when it only dials. */
   endpoint: z.string().max(256).optional(),
   http: z.string().max(256).optional(),
   storeId: storeId.optional(),
   joined: z.boolean().optional(),
   /** Why it does not acknowledge, in words; absent when healthy. */
-  refusing: z.string().max(512).optional(),
+  refusing: z.string().max(REFUSING_CHARS_MAX).optional(),
 })
 
 const announcement = z.object({
@@ -45,6 +50,7 @@ export interface PeerInfo {
   readonly id: PeerId
   readonly incarnation: number
   readonly roles: readonly PeerRole[]
+  readonly name?: string | undefined
   readonly endpoint?: string | undefined
   readonly http?: string | undefined
   readonly storeId?: StoreId | undefined
@@ -64,8 +70,10 @@ export interface Announcement {
 }
 
 export function encodeAnnouncement(message: Announcement): Buffer {
-  const { members, ...rest } = message
-  return Buffer.from(JSON.stringify({ version: 1, ...rest, members: Object.fromEntries(members) }))
+  const { members, self, ...rest } = message
+  const refusing = self.refusing?.slice(0, REFUSING_CHARS_MAX)
+  const told = { version: 1, self: { ...self, refusing }, ...rest }
+  return Buffer.from(JSON.stringify({ ...told, members: Object.fromEntries(members) }))
 }
 
 /** Undefined for anything that is not an announcement. */

@@ -79,6 +79,19 @@ describe('membership', () => {
     }
   })
 
+  it('a store is alive to itself, from the start', async () => {
+    world = new World()
+    const { session, storeId } = await world.store('memory://1', ['memory://nobody'])
+    const { peerId } = session.transport
+    const alive = { storeId, peer: peerId, suspect: false, leaving: false }
+    expect(session.membership.stores()).toMatchObject([alive])
+    expect(session.membership.storeView(storeId)).toMatchObject(alive)
+    await world.store('memory://2', ['memory://1'])
+    await world.clock.advance(5_000)
+    const suspects = session.membership.stores().map(({ suspect }) => suspect)
+    expect(suspects).toEqual([false, false])
+  })
+
   it('a store that is cut off is suspect at once where its link was, and alive again when it is back', async () => {
     world = new World()
     const first = await world.store('memory://1', [])

@@ -41,8 +41,9 @@ export interface MeshIdentity {
 
 export interface StoreView {
   readonly storeId: StoreId
-  /** The process that serves it, when one has been heard of. */
+  /** The process that serves it, when one has been heard of, and what people call it. */
   readonly peer: PeerId | undefined
+  readonly name: string | undefined
   readonly http: string | undefined
   readonly leaving: boolean
   readonly suspect: boolean
@@ -154,14 +155,20 @@ export class Membership {
 
   /** Every store that is or was a member and is not removed, with the process that serves it. */
   stores(): StoreView[] {
-    return currentMembers(this.table).map((storeId) => this.storeView(storeId))
+    const own = this.ownStore()
+    const stores = currentMembers(this.table).filter((storeId) => storeId !== own?.storeId)
+    const views = stores.map((storeId) => this.storeView(storeId))
+    return own === undefined ? views : [own, ...views]
   }
 
   storeView(storeId: StoreId): StoreView {
+    const own = this.ownStore()
+    if (own?.storeId === storeId) return own
     const record = this.storeRecord(storeId)
     return {
       storeId,
       peer: record?.info.id,
+      name: record?.info.name,
       http: record?.info.http,
       leaving: this.table.get(storeId) !== 'member',
       suspect: record === undefined || this.isSuspect(record),
@@ -187,6 +194,19 @@ export class Membership {
   /** What the stores heard directly say of the membership. */
   witnesses(): MemberWitness[] {
     return [...this.records.values()].flatMap(({ witness }) => witness ?? [])
+  }
+
+  /** The store of this very process, which nobody announces to it. */
+  private ownStore(): StoreView | undefined {
+    const { announce, transport } = this.options
+    const { self, members, grantBytes } = announce?.() ?? {}
+    if (self?.storeId === undefined) return undefined
+    const { storeId, name, http, refusing } = self
+    const state = members?.get(storeId) ?? this.table.get(storeId) ?? 'member'
+    if (state === 'removed') return undefined
+    const leaving = state === 'leaving'
+    const peer = transport.peerId
+    return { storeId, peer, name, http, leaving, suspect: false, refusing, grantBytes }
   }
 
   private receive(batch: readonly Message[]): void {

@@ -31,6 +31,8 @@ export interface SessionOptions {
   readonly seeds: readonly string[]
   /** What this process is to others; a process with no role is not announced. */
   readonly roles?: readonly PeerRole[]
+  /** What people call it. */
+  readonly name?: string
   /** Asked at each announcement, so that they may begin to exist after the session does. */
   readonly http?: () => string | undefined
   readonly store?: () => StoreAnnouncement
@@ -42,7 +44,7 @@ export interface SessionOptions {
   readonly endpoint?: string
 }
 
-type Given = 'mesh' | 'transport' | 'membership' | 'clock' | 'random'
+type Given = 'mesh' | 'transport' | 'membership' | 'clock' | 'random' | 'onClosed'
 
 export class Session implements AsyncDisposable {
   readonly mesh: MeshIdentity
@@ -85,7 +87,12 @@ export class Session implements AsyncDisposable {
   async publisher(options: Omit<PublisherOptions, Given> = {}): Promise<Publisher> {
     const { clock, random } = this.options
     const { mesh, transport, membership } = this
-    const publisher = new Publisher({ ...options, mesh, transport, membership, clock, random })
+    const given = { mesh, transport, membership, clock, random }
+    const publisher: Publisher = new Publisher({
+      ...options,
+      ...given,
+      onClosed: () => this.publishers.delete(publisher),
+    })
     this.publishers.add(publisher)
     await publisher.start()
     return publisher
@@ -93,7 +100,13 @@ export class Session implements AsyncDisposable {
 
   async subscriber(options: Omit<SubscriberOptions, Given>): Promise<Subscriber> {
     const { mesh, transport } = this
-    const subscriber = new Subscriber({ ...options, mesh, transport, clock: this.options.clock })
+    const subscriber: Subscriber = new Subscriber({
+      ...options,
+      mesh,
+      transport,
+      clock: this.options.clock,
+      onClosed: () => this.subscribers.delete(subscriber),
+    })
     this.subscribers.add(subscriber)
     await subscriber.start()
     return subscriber
@@ -122,7 +135,7 @@ export class Session implements AsyncDisposable {
   }
 
   private announcement(): { self: PeerInfo; members: MemberTable; grantBytes?: number } {
-    const { roles = [], http, store } = this.options
+    const { roles = [], name, http, store } = this.options
     const bound = isPeerTransport(this.transport) ? this.transport.endpoint : undefined
     const endpoint = this.options.endpoint ?? bound
     const { storeId, joined, refusing, grantBytes, members } = store?.() ?? {}
@@ -131,6 +144,7 @@ export class Session implements AsyncDisposable {
         id: this.transport.peerId,
         incarnation: this.incarnation,
         roles,
+        name,
         endpoint,
         http: http?.(),
         storeId,

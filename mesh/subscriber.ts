@@ -49,6 +49,8 @@ export interface SubscriberOptions {
   /** Called with frames in order; while its promise is pending, frames wait in the queue. */
   readonly onFrames: (frames: readonly LiveFrame[]) => void | Promise<void>
   readonly onMissed?: (missed: Missed) => void
+  /** Called when it is closed: whoever holds it may let it go. */
+  readonly onClosed?: () => void
 }
 
 export interface SubscriberCounters {
@@ -129,6 +131,7 @@ export class Subscriber implements AsyncDisposable {
     this.parked = []
     this.queue = []
     this.queuedBytes = 0
+    this.options.onClosed?.()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

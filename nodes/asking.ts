@@ -60,8 +60,9 @@ async function someStore({ membership }: Session, config: Config): Promise<void>
       throw new StorageError(
         'QUERY_NO_PEER',
         `no storage peer answered at ${config.seeds.join(', ') || 'any seed (none is given)'} within ` +
-          `${FIRST_PEER_MS / 1000} s: is the mesh running (npm start), and does --seed or --data name it?`,
-        { retryable: true, details: { seeds: config.seeds } },
+          `${FIRST_PEER_MS / 1000} s: is the mesh running (npm start), does --seed or --data name it, ` +
+          `and is its mesh.name ${config.mesh.name}?`,
+        { retryable: true, details: { seeds: config.seeds, mesh: config.mesh.name } },
       )
     }
     await delay(LOOK_MS)

@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import {
   compileSchema,
+  MeshError,
   OutboxLog,
   systemClock,
   type CodecName,
@@ -14,6 +15,7 @@ import {
   type UnfitSample,
 } from '../mesh/index.ts'
 import type { Config } from './config/config.ts'
+import { seldom } from './seldom.ts'
 
 export interface PublishingOptions {
   /** Names the outbox directory under the data path: one per process that publishes. */
@@ -26,8 +28,10 @@ export interface PublishingOptions {
    */
   readonly replay?: { readonly epoch: Epoch; readonly codec: CodecName }
   readonly onReceipt?: (receipt: FrameReceipt) => void
-  /** A sample that was accepted turned out to fit no frame: it is not stored. */
+  /** A sample that was accepted turned out to fit no frame: it is not stored. Default: a warning. */
   readonly onUnfit?: (unfit: UnfitSample) => void
+  /** Something that people should know and that ends nothing. */
+  readonly onWarning?: (message: string) => void
 }
 
 /** @throws MeshError MESH_SCHEMA_INVALID, MESH_OUTBOX_IN_USE, MESH_OUTBOX_DAMAGED, MESH_MISMATCH. */
@@ -37,7 +41,8 @@ export async function openPublisher(
   options: PublishingOptions,
 ): Promise<Publisher> {
   const { publisher, dataPath } = config
-  const { outboxName, schemas: declared = {}, replay, onReceipt, onUnfit } = options
+  const { outboxName, schemas: declared = {}, replay, onReceipt, onWarning = () => {} } = options
+  const { onUnfit = unfitWarning(onWarning) } = options
   const schemas = new Map<string, Schema>()
   for (const [stream, json] of Object.entries(declared)) schemas.set(stream, compileSchema(json))
   for (const [stream, { schema }] of Object.entries(publisher.streams)) {
@@ -53,6 +58,7 @@ export async function openPublisher(
           clock: systemClock,
           syncMs,
           segmentBytes: Math.min(8 << 20, Math.ceil(diskBytes / 8)),
+          onSyncError: ({ code, message }) => onWarning(`${code}: ${message}`),
         })
   return session.publisher({
     schemas,
@@ -68,6 +74,39 @@ export async function openPublisher(
     ...(diskBytes !== undefined && { outboxDiskBytes: diskBytes }),
     ...(outboxLog !== undefined && { outboxLog }),
     ...(onReceipt !== undefined && { onReceipt }),
-    ...(onUnfit !== undefined && { onUnfit }),
+    onUnfit,
+    onDamaged: ({ stream, source, count }) =>
+      onWarning(
+        `the outbox is damaged on disk: ${count} samples of ${stream} (${source}) that were waiting in it are lost`,
+      ),
   })
+}
+
+/**
+ * publish() of a program that goes on without what is refused: by a full outbox, and by a full disk,
+ * which is said.
+ * @throws MeshError when the outbox takes nothing more until the program is started again.
+ */
+export function publishOrRefuse(
+  publisher: Pick<Publisher, 'publish'>,
+  [stream, source, sample]: Parameters<Publisher['publish']>,
+  warn: (message: string) => void,
+): boolean {
+  try {
+    return publisher.publish(stream, source, sample)
+  } catch (error) {
+    if (!(error instanceof MeshError) || !error.retryable) throw error
+    warn(`${error.code}: ${error.message}. Samples are refused until there is space`)
+    return false
+  }
+}
+
+function unfitWarning(onWarning: (message: string) => void): (unfit: UnfitSample) => void {
+  const warn = seldom(systemClock, onWarning)
+  return ({ stream, source, sample, error }) => {
+    warn(
+      `sample of ${stream} (${source}, time ${sample.timeUs} µs) was accepted and is given up: ` +
+        `${error.message}. Send smaller samples, or loosen the schema under publisher.streams`,
+    )
+  }
 }

@@ -8,6 +8,8 @@ import {
   systemClock,
   systemRandom,
   type Announcement,
+  type MeshId,
+  type MeshIdentity,
   type PeerRole,
   type SessionOptions,
 } from '../mesh/index.ts'
@@ -16,7 +18,7 @@ import { NodeError } from './errors.ts'
 
 export interface NodeSessionOptions extends Pick<
   SessionOptions,
-  'http' | 'store' | 'onAnnouncement' | 'onChange'
+  'name' | 'http' | 'store' | 'onAnnouncement' | 'onChange'
 > {
   /** What this process is to others. With none it only dials and is not announced. */
   readonly roles?: readonly PeerRole[]
@@ -56,6 +58,7 @@ export async function openSession(config: Config, options: NodeSessionOptions): 
       meshId: mesh.id,
       clock: systemClock,
       random: systemRandom,
+      onOtherMesh: (id) => onWarning?.(otherMeshMessage(id, mesh)),
       ...(roles.length > 0 && { bind: transport.bind }),
     }),
     clock: systemClock,
@@ -108,6 +111,14 @@ export function onAnyPort(config: Config): Config {
     ? transport.bind.replace(/:[^:\]]*$/, ':0')
     : 'tcp://127.0.0.1:0'
   return { ...config, transport: { ...transport, bind } }
+}
+
+/** All that is known of it is the hash of its name. */
+function otherMeshMessage(other: MeshId, { id, name }: MeshIdentity): string {
+  return (
+    `a process of another mesh (id ${other}) knocks here and is not talked to: this is mesh ${name} ` +
+    `(id ${id}). If it belongs here, give it mesh.name=${name}; if not, other seeds`
+  )
 }
 
 function mismatchMessage(other: Announcement, { mesh }: Config): string {

@@ -31,7 +31,7 @@ import { StoreDisk, type Held } from './storage/disk.ts'
 import { storageMetrics } from './storage/metrics.ts'
 import { Place } from './storage/place.ts'
 import { serve } from './storage/service.ts'
-import { whyNotCounted, whyRefusing } from './storage/standing.ts'
+import { whyNotCounted } from './storage/standing.ts'
 
 export interface StorageOptions {
   readonly config: Config
@@ -105,6 +105,11 @@ export class StorageNode {
     this.place.announce()
   }
 
+  /** Why it acknowledges nothing, and /readyz is 503; undefined when it does. */
+  refusing(): string | undefined {
+    return this.place.refusing()
+  }
+
   /** Stops taking frames, settles what was taken, seals the store. */
   async close(): Promise<void> {
     // What was taken is acknowledged while there is still a link to say it on.
@@ -136,9 +141,10 @@ export class StorageNode {
   }
 
   private openPlace(): Promise<Place> {
-    const { config, onWarning } = this.options
+    const { config, name, onWarning } = this.options
     return Place.open({
       config,
+      name,
       disk: this.disk,
       onWarning,
       http: () => this.server?.url,
@@ -250,10 +256,6 @@ export class StorageNode {
     for (const { conflict, frame } of results) {
       if (conflict !== undefined) this.options.onWarning(conflictText(frame, conflict))
     }
-  }
-
-  private refusing(): string | undefined {
-    return whyRefusing(this.disk, this.place.member)
   }
 
   private async health(): Promise<Health> {

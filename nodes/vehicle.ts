@@ -2,6 +2,8 @@
 // advance and publishes what they measure. A sample carries the time it was planned for, so whoever
 // compares that with the time of its arrival sees every delay, its own lateness included.
 import type { Clock, Publisher, Sample, Session, Timer } from '../mesh/index.ts'
+import { publishOrRefuse } from './publishing.ts'
+import { seldom } from './seldom.ts'
 
 export interface VehicleSource {
   readonly source: string
@@ -19,8 +21,10 @@ export interface VehicleOptions {
   readonly sources: readonly VehicleSource[]
   /** Of each source. */
   readonly samplesPerSecond: number
-  /** Called for a sample that the full outbox refused. */
+  /** Called for a sample that the full outbox, or its disk, refused. */
   readonly onRefused?: () => void
+  /** Something that people should know and that ends nothing. */
+  readonly onWarning?: (message: string) => void
 }
 
 export class VehicleNode {
@@ -28,6 +32,7 @@ export class VehicleNode {
   planned = 0
   private readonly options: VehicleOptions
   private readonly online: boolean[]
+  private readonly warn: (message: string) => void
   private startUs = 0
   private timer: Timer | undefined
   private stopped = false
@@ -35,6 +40,7 @@ export class VehicleNode {
   constructor(options: VehicleOptions) {
     this.options = options
     this.online = options.sources.map(() => true)
+    this.warn = seldom(options.clock, (message) => options.onWarning?.(message))
   }
 
   start(): void {
@@ -70,6 +76,6 @@ export class VehicleNode {
       this.online[index] = online
       publisher.setOnline(vehicle.source, online)
     }
-    if (!publisher.publish(stream, vehicle.source, sample)) onRefused?.()
+    if (!publishOrRefuse(publisher, [stream, vehicle.source, sample], this.warn)) onRefused?.()
   }
 }

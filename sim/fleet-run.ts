@@ -44,6 +44,7 @@ export class FleetRun {
       outboxName,
       schemas: { [FLEET_STREAM]: FLEET_SCHEMA },
       onReceipt: (receipt) => this.received(receipt),
+      ...(onWarning !== undefined && { onWarning }),
     })
     const fleet = createFleet({ vehicles, seed, startUs: systemClock.nowUs() })
     this.fleet = fleet
@@ -59,6 +60,7 @@ export class FleetRun {
         isOnline: () => this.isOnline(index, source),
       })),
       onRefused: () => (this.refused += 1),
+      ...(onWarning !== undefined && { onWarning }),
     })
     this.vehicles.start()
   }

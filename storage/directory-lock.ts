@@ -3,7 +3,7 @@
 // keeps a list of its own.
 import { ClassicLevel } from 'classic-level'
 import { StorageError } from './errors.ts'
-import { isErrorCode } from './level/disk.ts'
+import { asDiskFull, isErrorCode } from './level/disk.ts'
 
 export interface DirectoryLock {
   release(): Promise<void>
@@ -11,14 +11,17 @@ export interface DirectoryLock {
 
 /**
  * Takes the lock `directory` (made when missing), held until released or the process ends.
- * @throws StorageError STORE_IN_USE when another process, or another part of this one, has it.
+ * @throws StorageError STORE_IN_USE when another process, or another part of this one, has it;
+ * STORE_DISK_FULL.
  */
 export async function lockDirectory(directory: string): Promise<DirectoryLock> {
   const database = new ClassicLevel(directory)
   try {
     await database.open()
   } catch (error) {
-    if (!isErrorCode((error as Error).cause, 'LEVEL_LOCKED')) throw error
+    if (!isErrorCode((error as Error).cause, 'LEVEL_LOCKED')) {
+      throw asDiskFull(error, `cannot lock ${directory}`)
+    }
     throw new StorageError(
       'STORE_IN_USE',
       `${directory} is locked: another process uses this store. Stop it, or choose another directory`,

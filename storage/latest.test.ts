@@ -3,6 +3,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { expect, test } from 'vitest'
 import type { Frame, Sample } from '../mesh/index.ts'
+import { MemoryStore } from './conformance/memory-store.ts'
 import { EPOCHS, START_US, testFrame } from './conformance/test-frames.ts'
 import { Latest } from './latest.ts'
 import { openLevelStore } from './level/level-store.ts'
@@ -119,4 +120,27 @@ test('rebuild - the same table from what the store holds', async () => {
   }
   expect(rebuilt.get('vehicle.motion', 'VH001')?.sample.timeUs).toBe(START_US + 9)
   fs.rmSync(directory, { recursive: true })
+})
+
+test('rebuild - where the newest frame of a lane is damaged, the newest before it', async () => {
+  const store = new MemoryStore()
+  const frames = [
+    frameOf([START_US + 5], { sequence: 1 }),
+    frameOf([START_US + 8], { sequence: 2 }),
+    frameOf([START_US + 7], { sequence: 3 }),
+    frameOf([START_US + 9], { sequence: 4 }),
+    frameOf([START_US + 6], { epoch: EPOCHS[1]! }),
+  ]
+  await store.append(frames)
+  const [first, other] = [...store.lanes()]
+  store.spoil(first!.key, 4)
+  const latest = new Latest({ decode })
+  await latest.rebuild({
+    newest: () => [
+      { lane: first!, lastUs: START_US + 9, sequence: 4 },
+      { lane: other!, lastUs: START_US + 6, sequence: 1 },
+    ],
+    read: (key, from, to) => store.read(key, from, to),
+  })
+  expect(latest.get('vehicle.motion', 'VH001')?.sample.timeUs).toBe(START_US + 8)
 })

@@ -45,6 +45,8 @@ interface Slot {
 }
 
 const BYTES_MAX = 64 << 20
+/** Where the newest frame of a lane is damaged: lanes are nearly in order of time. */
+const LOOK_BACK_FRAMES = 64
 /** Frames of one source differ a little in size: room to spare saves making a buffer for each. */
 const ROUND_BYTES = 256
 const NOTHING = Buffer.alloc(0)
@@ -73,8 +75,9 @@ export class Latest {
     for (const candidates of bySource.values()) {
       candidates.sort((a, b) => (isNewer(a, b) ? -1 : 1))
       for (const { key, sequence } of candidates) {
-        // One that turns out to be damaged leaves the next newest of another lane.
-        if (await this.readInto(store, key, sequence)) break
+        if (await this.readInto(store, key, sequence, sequence)) break
+        // Damaged: the newest is now among those before it, or in another lane.
+        await this.readInto(store, key, Math.max(1, sequence - LOOK_BACK_FRAMES), sequence - 1)
       }
     }
   }
@@ -104,12 +107,18 @@ export class Latest {
     return (this.table.get(stream) ?? new Map<string, Slot>()).keys()
   }
 
-  private async readInto(store: NewestFrames, key: LaneKey, sequence: number): Promise<boolean> {
-    for await (const stored of store.read(key, sequence, sequence)) {
+  private async readInto(
+    store: NewestFrames,
+    key: LaneKey,
+    from: number,
+    to: number,
+  ): Promise<boolean> {
+    let isThere = false
+    for await (const stored of store.read(key, from, to)) {
       this.update([stored])
-      return true
+      isThere = true
     }
-    return false
+    return isThere
   }
 
   private newSlot(frame: Frame): Slot {

@@ -56,7 +56,7 @@ export class SchemaStore {
     try {
       await replaceFile(file, canonicalJson(schema.json))
     } catch (error) {
-      throw asWriteError(error, `cannot keep schema ${schema.id}`)
+      throw asWriteError(error, `cannot keep the schema ${file}`)
     }
     this.schemas.set(schema.id, schema)
   }

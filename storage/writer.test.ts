@@ -49,7 +49,7 @@ function outcomes(): string[] {
 
 /** A store whose appends fail with this error while it is set. */
 class FailingStore {
-  error: StorageError | undefined
+  error: Error | undefined
   reopened = 0
   readonly inner: LevelStore
 
@@ -225,6 +225,16 @@ describe('writer', () => {
     await writer.drain()
     expect(outcomes()).toEqual(['1 refused p', '1 stored p'])
     expect(store.lane(KEY)?.held.toRuns()).toEqual([1, 1])
+  })
+
+  test('a full disk behind an error of another name is called what it is', async () => {
+    const failing = new FailingStore(store)
+    const writer = writerOf({ clock: new FakeClock(), store: failing.asStore() })
+    const cause = new Error('IO error: /data/000003.log: No space left on device')
+    failing.error = new Error('Database failed to open', { cause })
+    writer.offer(testFrame().frame, 'p')
+    await writer.drain()
+    expect(writer.health()).toMatchObject({ state: 'failing', code: 'STORE_DISK_FULL' })
   })
 
   test('close - settles what was offered, then refuses', async () => {

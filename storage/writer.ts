@@ -8,8 +8,9 @@
 //                                     failing: everything refused; reopen() after 1 s, 2 s, … 30 s
 import type { Clock, Frame, LaneKey, Timer } from '../mesh/index.ts'
 import { BatchQueue, type QueuedFrame } from './batch-queue.ts'
-import { StorageError, type StorageErrorCode } from './errors.ts'
+import type { StorageErrorCode } from './errors.ts'
 import type { FrameStore, StoredFrame } from './frame-store.ts'
+import { asWriteError } from './level/disk.ts'
 import { sortOut, type NameConflict, type Verdict } from './sort-out.ts'
 
 /** What the writer needs of a store beyond FrameStore. */
@@ -272,7 +273,6 @@ function resultOf<Origin>(
 }
 
 function describe(error: unknown): { code: StorageErrorCode; reason: string } {
-  if (error instanceof StorageError) return { code: error.code, reason: error.message }
-  const reason = error instanceof Error ? error.message : String(error)
-  return { code: 'STORE_WRITE_FAILED', reason }
+  const { code, message } = asWriteError(error, 'cannot store frames')
+  return { code, reason: message }
 }

@@ -62,10 +62,10 @@ describe('publish', () => {
     writeFileSync(file, CSV)
     const { code, stderr, stdout } = await skein(['publish', 'test.csv', file, ...columns])
     const lines = stderr.trimEnd().split('\n')
-    expect(lines[0]).toMatch(/^warning: row 3 refused: at "yesterday" is no time: expected an ISO/)
+    expect(lines[0]).toMatch(/^warning: line 3 refused: at "yesterday" is no time: expected an ISO/)
     expect(lines.slice(1)).toEqual([
-      'warning: row 4 refused: 2 columns, the header has 4',
-      expect.stringMatching(/^warning: row 5 refused: no source/),
+      'warning: line 4 refused: 2 columns, the header has 4',
+      expect.stringMatching(/^warning: line 5 refused: no source/),
       '2 published, 2 stored, 3 refused',
     ])
     expect([code, stdout]).toEqual([0, ''])
@@ -82,6 +82,15 @@ describe('publish', () => {
     expect(onlyJson(stdout)).toMatchObject({ published: 1, stored: 1, refused: 1, undelivered: 0 })
     expect(code).toBe(1)
     expect(await stored('test.strict')).toEqual([['A', { x: 1, note: 'first' }]])
+  })
+
+  test('every row refused - exit code 1, and the counts', async () => {
+    const input = '{"x":1}\nnot json\n'
+    const { code, stderr } = await skein(['publish', 'test.none'], { input })
+    expect(stderr).toMatch(/^0 published, 0 stored, 2 refused$/m)
+    expect(code).toBe(1)
+    const nothing = await skein(['publish', 'test.none'], { input: '\n' })
+    expect([nothing.code, nothing.stderr]).toEqual([0, '0 published, 0 stored, 0 refused\n'])
   })
 
   test('NDJSON - not JSON, no object, nested, no source', async () => {
@@ -114,11 +123,11 @@ describe('publish', () => {
       skein(['publish', 'city.air'], { input: lines(rows) }),
       skein(['publish', 'test.large'], { input: lines(large) }),
     ])
-    expect(air.stderr).toMatch(/row 2 refused: sample of city\.air \(S1\): .*temperature/)
-    expect(air.stderr).toMatch(/row 3 refused: .*temperature/)
-    expect(air.stderr).toMatch(/row 4 refused: /)
+    expect(air.stderr).toMatch(/line 2 refused: sample of city\.air \(S1\): .*temperature/)
+    expect(air.stderr).toMatch(/line 3 refused: .*temperature/)
+    expect(air.stderr).toMatch(/line 4 refused: /)
     expect(air.stderr).toMatch(/^2 published, 2 stored, 3 refused$/m)
-    expect(text.stderr).toMatch(/row 1 refused: frame of \d+ bytes exceeds 1048576 \(test\.large/)
+    expect(text.stderr).toMatch(/line 1 refused: frame of \d+ bytes exceeds 1048576 \(test\.large/)
     expect(text.stderr).toMatch(/^1 published, 1 stored, 1 refused$/m)
     expect(await stored('city.air')).toEqual([
       ['S1', { temperature: 21.5 }],
@@ -146,20 +155,60 @@ describe('replay', () => {
     )
     const words = ['replay', 'day.csv', '--map', 'map.yaml']
     const first = await skein(words)
-    expect(first.stderr).toMatch(/^warning: row 3 refused: /m)
-    expect(first.stderr).toMatch(/^warning: row 4 refused: /m)
+    expect(first.stderr).toMatch(/^warning: line 3 refused: /m)
+    expect(first.stderr).toMatch(/^warning: line 4 refused: /m)
     expect(first.stderr).toMatch(
-      /^4 rows: 2 samples of 1 sources as test\.day, 2 stored, 2 refused/m,
+      /^4 rows: 2 samples of 1 source as test\.day, 2 stored, 2 refused/m,
     )
     expect(first.code).toBe(0)
     const [again, strict] = await Promise.all([
       skein([...words, '--json']),
       skein([...words, '--strict', '--json', '--set', 'publisher.linger=0']),
     ])
-    expect(onlyJson(again.stdout)).toMatchObject({ rows: 4, samples: 2, stored: 2, refused: 2 })
+    const counts = onlyJson(again.stdout)
+    expect(counts).toMatchObject({ rows: 4, samples: 2, stored: 2, refused: 2 })
+    expect(String(counts['seconds'])).toMatch(/^\d+(\.\d{1,3})?$/)
     expect(jsonError(strict)).toMatchObject({ code: 'SIM_ROW_REFUSED' })
     expect(strict.code).toBe(1)
     expect(await stored('test.day')).toHaveLength(2)
+  })
+
+  test('every row refused - exit code 1, and the counts', async () => {
+    writeFileSync(join(cwd, 'none.csv'), 'bus,at,speed\nA,never,1\nB,2025-01-01T00:00:00Z,fast\n')
+    const { code, stderr } = await skein(['replay', 'none.csv', '--map', 'map.yaml'])
+    expect(stderr).toMatch(/^2 rows: 0 samples of 0 sources as test\.day, 0 stored, 2 refused/m)
+    expect(code).toBe(1)
+  })
+})
+
+describe('a file that breaks off', () => {
+  const MAPPING = [
+    'stream: test.broken',
+    'format: json',
+    'json: { records: "rows.{n}" }',
+    'source: { column: bus }',
+    'time: { column: at, format: epoch_s }',
+    'fields:',
+    '  - { column: speed, field: speed, type: number }',
+    '',
+  ].join('\n')
+
+  test('nothing is published yet - exit code 2; a part of it is - 1, and how much', async () => {
+    writeFileSync(join(cwd, 'broken.yaml'), MAPPING)
+    // More than is read at a time.
+    const rows = Array.from({ length: 5000 }, (_, i) => `{"bus":"A","at":${1e9 + i},"speed":${i}}`)
+    writeFileSync(join(cwd, 'early.json'), `{"rows":[${rows[0]},!`)
+    writeFileSync(join(cwd, 'late.json'), `{"rows":[${rows.join()},!`)
+    const words = ['--map', 'broken.yaml', '--json']
+    const early = await skein(['replay', 'early.json', ...words])
+    const late = await skein(['replay', 'late.json', ...words])
+    expect([early.code, late.code]).toEqual([2, 1])
+    expect(jsonError(early)).toMatchObject({ code: 'SIM_FILE_FORMAT' })
+    expect(jsonError(late)).toMatchObject({
+      code: 'SIM_FILE_FORMAT',
+      message: expect.stringMatching(/; published before it: [1-9]\d+ samples$/),
+      details: { published: expect.any(Number) as number },
+    })
   })
 })
 
@@ -171,7 +220,7 @@ describe('asking', () => {
     ])
     expect(jsonError(stream)).toMatchObject({
       code: 'QUERY_STREAM_UNKNOWN',
-      message: expect.stringContaining('Did you mean "city.air"?'),
+      message: expect.stringMatching(/Did you mean "city\.air"\? There are: city\.air, /),
     })
     expect(stream.code).toBe(1)
     expect(field.stderr).toMatch(/no sample of city\.air has a field temprature: did you mean temp/)
@@ -184,7 +233,10 @@ describe('asking', () => {
     const publish = skein(['publish', 'citi.air'], { input: '{"source":"S2","x":7}\n' })
     const ended = await waiting.ended
     expect((await publish).code).toBe(0)
-    expect(onlyJson(ended.stdout)).toMatchObject({ source: 'S2', fields: { x: 7 }, late: false })
+    const live = onlyJson(ended.stdout)
+    expect(live).toMatchObject({ source: 'S2', fields: { x: 7 }, late: false })
+    expect(live['time']).toMatch(/^20.*T.*\.\d{6}Z$/)
+    expect(Date.parse(live['time'] as string)).toBe(Math.floor((live['timeUs'] as number) / 1000))
     expect(ended.stderr.match(/nobody has published/g)).toHaveLength(1)
     expect(ended.stderr).toMatch(/Did you mean city\.air\?/)
     expect(ended.code).toBe(0)
@@ -202,4 +254,33 @@ describe('asking', () => {
     const { code, stderr } = await reader.ended
     expect([code, stderr]).toEqual([0, ''])
   })
+
+  test.each([
+    'query latest -s test.csv',
+    'subscribe test.epipe',
+    'peers',
+    'status --json',
+    'config show',
+    'help query',
+  ])('a reader that was gone before `%s` said anything - the same', async (words) => {
+    const reader = shell.start([...store.flags, ...words.split(' ')], { cwd })
+    reader.child.stdout!.destroy()
+    const going = words.startsWith('subscribe') ? publishUntil(reader) : undefined
+    const { code, stderr } = await reader.ended
+    await going
+    expect(code).toBe(0)
+    expect(stderr).not.toMatch(/EPIPE|\n\s+at /)
+  })
+
+  test('a reader that is gone does not hide what failed', async () => {
+    const words = [...store.flags, 'publish', 'test.gone', '--json']
+    const publish = shell.start(words, { cwd, input: '{"x":1}\n' })
+    publish.child.stdout!.destroy()
+    expect((await publish.ended).code).toBe(1)
+  })
 })
+
+/** A live reader finds out that its own reader is gone when it has something to say. */
+async function publishUntil(reader: ReturnType<Shell['start']>): Promise<void> {
+  while (reader.isRunning) await skein(['publish', 'test.epipe'], { input: '{"id":"A","x":1}\n' })
+}

@@ -16,7 +16,7 @@ import {
 } from '../mesh/index.ts'
 import { encodeMessage } from '../mesh/message.ts'
 import { openPublisher, openSession } from '../nodes/index.ts'
-import { onlyJson, Shell } from './harness/command.ts'
+import { jsonError, onlyJson, Shell } from './harness/command.ts'
 import { OneStore } from './harness/one-store.ts'
 
 const shell = new Shell()
@@ -111,6 +111,21 @@ describe('what others send', () => {
   })
 })
 
+describe('another mesh', () => {
+  test('who asks under a wrong name is told so, and the store says once that somebody knocks', async () => {
+    await using store = await OneStore.start({ cwd: shell.directory() })
+    const words = ['--seed', store.node.endpoint!, '--set', 'mesh.name=other', 'status', '--json']
+    const asked = await shell.run(words)
+    expect(jsonError(asked)).toMatchObject({
+      code: 'QUERY_NO_PEER',
+      message: expect.stringMatching(/and is its mesh\.name other\?$/),
+    })
+    expect(store.warnings).toEqual([
+      expect.stringContaining(`If it belongs here, give it mesh.name=${store.config.mesh.name}`),
+    ])
+  })
+})
+
 describe('disk full', () => {
   const reason = whyNoTmpfs()
   if (reason !== undefined) console.log(`skipped: disk full on a tmpfs (${reason})`)
@@ -135,9 +150,9 @@ describe('disk full', () => {
         const health = await store.health()
         return health.status === 503 && health
       })
-      expect(reasons[0]).toMatch(/^STORE_(DISK_FULL|WRITE_FAILED): .*(space|ENOSPC)/i)
+      expect(reasons[0]).toMatch(/^STORE_DISK_FULL: .*data.*: the disk is full .*: free at least/)
       const status = await shell.run([...store.flags, 'status'])
-      expect(status.stdout).toMatch(/STORE_(DISK_FULL|WRITE_FAILED): .*(space|ENOSPC)/i)
+      expect(status.stdout).toMatch(/STORE_DISK_FULL: .*the disk is full/)
       expect(status.stderr).toMatch(/does not acknowledge: 0 of 1 stores can, 1 must/)
       expect(status.code).toBe(1)
       expect(publisher.pendingSamples).toBeGreaterThan(0)
@@ -168,6 +183,16 @@ describe('disk full', () => {
       expect(counted).toMatchObject({ fields: { x: { count: 201 } } })
     },
   )
+
+  test.skipIf(reason !== undefined)('at the start of a store - is said, and where', async () => {
+    const cwd = shell.directory()
+    using disk = tmpfs(join(cwd, 'data'), '8m')
+    disk.fill()
+    const words = ['--data', join(cwd, 'data'), 'node', 'storage']
+    const { code, stderr } = await shell.run(words, { cwd })
+    expect(stderr).toMatch(/^STORE_DISK_FULL: cannot \w+ .*data\/storage.*: the disk is full .*\n$/)
+    expect(code).toBe(1)
+  })
 })
 
 function frameOf(): Buffer {

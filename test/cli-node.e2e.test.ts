@@ -45,8 +45,11 @@ describe.concurrent('nodes', () => {
     )
     await fleet.says(/fleet is ready: 2 vehicles, 20 samples a second each, as vehicle\.motion/)
     await aggregator.says(/aggregator is ready: vehicle\.motion → vehicle\.motion\.each/)
+    const waiting = new RegExp(`warning: 0 of .* stores .* looked for from ${seed}: is .*test-`)
+    await Promise.all([fleet.says(waiting), aggregator.says(waiting)])
     const storage = shell.start([...flags, 'node', 'storage', '--bind', seed], { cwd })
-    await storage.says(/storage is ready: store [0-9a-f]{16} at tcp:/)
+    // It founds the mesh: there is nobody to wait for.
+    await storage.says(/^storage is ready: store [0-9a-f]{16} at tcp:/m)
 
     // Whatever was published before there was a store is in it, and so is what was derived from it.
     const rows = await eventually(
@@ -65,8 +68,31 @@ describe.concurrent('nodes', () => {
       await endsInTime(storage, 'SIGTERM'),
     ]
     expect(ends.map(({ code }) => code)).toEqual([0, 0, 0])
-    expect(ends.map(({ stderr }) => stderr).join('')).not.toMatch(/warning|Error/)
+    const said = ends.map(({ stderr }) => stderr).join('')
+    expect(said.match(/warning/g)).toHaveLength(2)
+    expect(said).not.toMatch(/Error|listens/)
   }, 40_000)
+
+  test('no store founds the mesh - each says so, with the seeds it tried and what to set', async () => {
+    const cwd = shell.directory()
+    const { flags, seed } = await meshOf(cwd)
+    const words = [...flags, 'node', 'storage', '--bind', 'tcp://127.0.0.1:0']
+    const storage = shell.start(words, { cwd })
+    const listens = /^storage listens at tcp:\S+, HTTP at (\S+); waiting for a store at (\S+) to/m
+    const [, http, awaited] = listens.exec(await storage.says(listens))!
+    expect(awaited).toBe(seed)
+    const { reasons } = (await (await fetch(`${http}/healthz`)).json()) as { reasons: string[] }
+    const why = `no store answers at ${seed}. If the mesh is new, one store has to found it: `
+    expect(reasons[0]).toContain(why)
+    expect(reasons[0]).toContain(`--bind ${seed} --seed ${seed}`)
+    await storage.says(/warning: no store answers at .*one store has to found it/)
+    expect(storage.stderr).not.toMatch(/is ready/)
+    const founder = [...flags, 'node', 'storage', '--name', 'founder', '--bind', seed]
+    shell.start(founder, { cwd })
+    await storage.says(/^storage is ready: store/m)
+    expect((await fetch(`${http}/readyz`)).status).toBe(200)
+    expect((await endsInTime(storage, 'SIGTERM')).code).toBe(0)
+  }, 20_000)
 
   test('no store, memory outbox - exit code 3, and how many samples', async () => {
     const cwd = shell.directory()
@@ -76,7 +102,7 @@ describe.concurrent('nodes', () => {
     const { code, stderr } = await endsInTime(fleet, 'SIGTERM')
     expect(code).toBe(3)
     expect(onlyJson(stderr)['warning']).toMatch(
-      /^[1-9]\d* samples were not acknowledged and no disk outbox keeps them: they are lost/,
+      /^[1-9]\d* samples? (was|were) not acknowledged by any store: the memory outbox ends with this program/,
     )
   })
 

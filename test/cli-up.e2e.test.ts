@@ -125,7 +125,7 @@ describe('the first run', () => {
     expect(copies).toBeGreaterThan(2 * 3 * 20 * 2)
     const onDisk = stores.reduce((sum, store) => sum + store.status.diskBytes, 0)
     expect(onDisk).toBeGreaterThan(1000 * 2)
-    expect(statusText.stdout).toMatch(/^store +frames +samples .*state\n([0-9a-f]{16} .*\n){3}$/)
+    expect(statusText.stdout).toMatch(/^name +store +frames +samples .*state\n(storage-[123] +[0-9a-f]{16} .*\n){3}$/)
     expect(statusText.stderr).toMatch(/acknowledges: 3 of 3 stores can, 2 must/)
     const roles = (onlyJson(peers.stdout)['peers'] as { roles: string[] }[]).flatMap(
       (peer) => peer.roles,
@@ -157,7 +157,10 @@ describe('the first run', () => {
     })
     expect(jsonError(other)).toMatchObject({
       code: 'MESH_ADDRESS_IN_USE',
-      message: expect.stringContaining(`storage-1: cannot listen on ${seed}`),
+      message: expect.stringMatching(
+        `storage-1: cannot listen on ${seed}: .* another --data and another --seed, e\\.g\\. tcp:`,
+      ),
+      details: { endpoint: seed },
     })
     expect([same.code, other.code]).toEqual([1, 1])
     expect(await countAll()).toBeGreaterThan(0)
@@ -185,6 +188,9 @@ describe('the first run', () => {
     expect(Object.keys(summary.latencyUs)).toEqual(['live', 'stored'])
     expect(summary.latencyUs['live']!['p50']).toBeGreaterThan(0)
     expect(summary.peers).toHaveLength(3)
+    // The last word, not that of the last half second: every sample is on two stores.
+    const copies = summary.peers.reduce((sum, { samples }) => sum + samples, 0)
+    expect(copies).toBeGreaterThanOrEqual(2 * (published! + derived!))
     expect(children.filter(isRunning)).toEqual([])
     expect(existsSync(join(cwd, '.skein', 'mesh.json'))).toBe(false)
   })

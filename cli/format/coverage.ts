@@ -1,12 +1,14 @@
 // What an answer covers, in words.
 import type { Coverage } from '../../storage/index.ts'
+import { counted } from '../counted.ts'
 import { count } from './units.ts'
 
 const GAPS_SHOWN = 5
 
 export function describeCoverage(coverage: Coverage, rows: number): string[] {
   const { complete, reasons, answered, members, gaps } = coverage
-  const head = `${count(rows)} ${rows === 1 ? 'row' : 'rows'} from ${answered} of ${members} stores: ${complete ? 'complete' : 'not complete'}`
+  // Exact: it is what people compare.
+  const head = `${counted(rows, 'row')} from ${answered} of ${counted(members, 'store')}: ${complete ? 'complete' : 'not complete'}`
   const lines = [head, ...reasons.map((reason) => `  ${reason}`)]
   for (const { source, missing, lost, skipped, unreachable } of gaps.slice(0, GAPS_SHOWN)) {
     const parts = [

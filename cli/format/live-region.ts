@@ -1,6 +1,6 @@
 // A few lines at the bottom of a terminal that are drawn again and again, as `skein up` and
 // `skein top` show their state. Pure text: the caller writes what comes back.
-import { fit } from './width.ts'
+import { displayWidth, fit } from './width.ts'
 
 const ERASE_DOWN = '\x1b[J'
 const HIDE_CURSOR = '\x1b[?25l'
@@ -15,7 +15,8 @@ export interface TerminalSize {
 }
 
 export class LiveRegion {
-  private drawnLines = 0
+  /** How wide each line is that was drawn: a terminal made narrower has wrapped them. */
+  private drawn: readonly number[] = []
 
   /**
    * The text that replaces what was drawn before with `lines`. Lines are cut to the terminal: a line
@@ -24,25 +25,19 @@ export class LiveRegion {
    */
   draw(lines: readonly string[], { columns, rows }: TerminalSize): string {
     const shown = lines.slice(0, Math.max(1, rows - 1)).map((line) => fit(line, columns))
-    const text = this.eraseText() + shown.map((line) => `${line}\n`).join('')
-    this.drawnLines = shown.length
+    const text = this.eraseText(columns) + shown.map((line) => `${line}\n`).join('')
+    this.drawn = shown.map(displayWidth)
     return SYNC_BEGIN + HIDE_CURSOR + text + SYNC_END
-  }
-
-  /** Puts a line of log above the region; draw again after it. */
-  print(line: string): string {
-    const text = `${this.eraseText()}${line}\n`
-    this.drawnLines = 0
-    return text
   }
 
   /** Leaves the last drawing where it is and gives the cursor back. Also right after a crash. */
   end(): string {
-    this.drawnLines = 0
+    this.drawn = []
     return SHOW_CURSOR
   }
 
-  private eraseText(): string {
-    return this.drawnLines === 0 ? '' : `\x1b[${this.drawnLines}A\r${ERASE_DOWN}`
+  private eraseText(columns: number): string {
+    const rows = this.drawn.reduce((sum, width) => sum + Math.max(1, Math.ceil(width / columns)), 0)
+    return rows === 0 ? '' : `\x1b[${rows}A\r${ERASE_DOWN}`
   }
 }

@@ -3,10 +3,13 @@ import type { Value } from '../../mesh/index.ts'
 import { formatTime, type BucketRow, type Row } from '../../storage/index.ts'
 import { table, type Column } from './table.ts'
 
+/** Of the aggregator's windows: a time like that of the row. */
+const WINDOW_END = 'window_end_us'
+
 type Cells = Readonly<Record<string, Value | undefined>>
 
-/** `columns`: of the terminal, where there is one. */
-export function rowTable(rows: readonly (Row | BucketRow)[], columns?: number): string[] {
+/** A line that is too long for the terminal wraps: an answer is never cut. */
+export function rowTable(rows: readonly (Row | BucketRow)[]): string[] {
   if (rows.length === 0) return []
   const all = rows.map(cellsOf)
   const names = new Set(['time', ...(rows[0]!.source === undefined ? [] : ['source'])])
@@ -19,7 +22,7 @@ export function rowTable(rows: readonly (Row | BucketRow)[], columns?: number): 
       align: isNumeric ? 'right' : 'left',
     }
   })
-  return table(all, shown, columns === undefined ? {} : { columns })
+  return table(all, shown)
 }
 
 /** `2025-07-06T12:00:00.000250Z`, with microseconds only where there are any. */
@@ -31,7 +34,8 @@ function cellsOf(row: Row | BucketRow): Cells {
   const cells: Record<string, Value | undefined> = { time: timeText(row.timeUs) }
   if (row.source !== undefined) cells['source'] = row.source
   for (const [name, value] of Object.entries(row.fields)) {
-    if (typeof value !== 'object') cells[name] = value
+    if (name === WINDOW_END && typeof value === 'number') cells[name] = timeText(value)
+    else if (typeof value !== 'object') cells[name] = value
     else
       for (const [aggregate, of] of Object.entries(value) as [string, Value | undefined][]) {
         cells[`${name} ${aggregate}`] = of

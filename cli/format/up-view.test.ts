@@ -44,8 +44,8 @@ describe('upView', () => {
       'live           4/s    500',
       '',
       'NODE       STATE   PID    MEMORY  SAMPLES     RATE  LAG  ADDRESS',
-      'storage-1  ready  4711  71.0 MiB      332   2.67/s    0  http://127.0.0.1:7701',
-      'storage-2  ready  4712  71.0 MiB      332   2.67/s    0  http://127.0.0.1:7702',
+      'storage-1  ready  4711  71.0 MiB      332   2.67/s    0  127.0.0.1:7701',
+      'storage-2  ready  4712  71.0 MiB      332   2.67/s    0  127.0.0.1:7702',
       '',
       'storage-2 was ended by SIGKILL',
       'Ctrl-C ends',
@@ -105,11 +105,16 @@ describe('LiveRegion', () => {
     expect(text).not.toContain('4\n')
   })
 
-  test('a log line goes above, and the end gives the cursor back', () => {
+  test('lines that a narrower terminal has wrapped are erased with what they wrapped to', () => {
+    const region = new LiveRegion()
+    region.draw(['0123456789', 'b'], size)
+    expect(region.draw(['c'], { columns: 4, rows: 4 })).toContain('\x1b[4A\r\x1b[J')
+  })
+
+  test('the end gives the cursor back', () => {
     const region = new LiveRegion()
     region.draw(['a'], size)
-    expect(region.print('joined')).toBe('\x1b[1A\r\x1b[Jjoined\n')
-    expect(region.draw(['a'], size)).not.toContain('\x1b[J')
     expect(region.end()).toBe('\x1b[?25h')
+    expect(region.draw(['a'], size)).not.toContain('\x1b[J')
   })
 })

@@ -5,15 +5,16 @@
 //
 //   FLOW         RATE  TOTAL      P50      P99
 //   published  4.00/s    500
-//   stored     4.00/s    498  1.20 ms  3.40 ms  2 waiting
+//   stored     4.00/s    498  1.20 ms  3.40 ms
 //   live       4.00/s    500   250 µs  1.40 ms
 //   derived    0.40/s     48                    vehicle.motion.speed_10s, vehicle.motion.speeding
 //
 //   NODE          STATE   PID    MEMORY  SAMPLES    RATE  LAG  ADDRESS
-//   storage-1     ready  4711  71.0 MiB      332  2.67/s    0  http://127.0.0.1:40123
+//   storage-1     ready  4711  71.0 MiB      332  2.67/s    0  127.0.0.1:40123
 //   …
 //
 //   storage-2 was ended by SIGKILL; starting it again in 1 s
+//   Ctrl-C ends. In another terminal: npx skein query latest -s vehicle.motion
 import { plain, type Paint } from './paint.ts'
 import type { TerminalSize } from './live-region.ts'
 import { table, type Column } from './table.ts'
@@ -121,7 +122,7 @@ function nodeLines(nodes: readonly UpNode[], room: number, paint: Paint): string
     { title: 'SAMPLES', value: ({ samples }) => countText(samples), align: 'right' },
     { title: 'RATE', value: rateText, align: 'right', widthMin: 7 },
     { title: 'LAG', value: ({ lag }) => lag ?? '', align: 'right' },
-    { title: 'ADDRESS', value: ({ address }) => address ?? '' },
+    { title: 'ADDRESS', value: ({ address }) => address?.replace(/^http:\/\//, '') ?? '' },
   ]
   const used = columns.filter(
     ({ title, value }) => title === 'NODE' || nodes.some((node) => value(node) !== ''),

@@ -144,6 +144,11 @@ export class Child {
     this.options.onChange()
   }
 
+  private restarted(): void {
+    this.restartMs = RESTART_MS
+    this.options.onLog(`${this.name} is ready again`)
+  }
+
   private restart(how: string): void {
     this.become('restarting')
     this.restarts += 1
@@ -152,7 +157,7 @@ export class Child {
     setTimeout(() => {
       if (this.stopping) return
       this.start().then(
-        () => (this.restartMs = RESTART_MS),
+        () => this.restarted(),
         (error: Error) => {
           this.restartMs = Math.min(this.restartMs * 2, RESTART_MS_MAX)
           if (!this.stopping) this.restart(`before it was ready (${error.message})`)

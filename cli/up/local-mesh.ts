@@ -9,6 +9,8 @@ import { FLEET_STREAM, type FleetCounts } from '../../sim/index.ts'
 import { Child, END_MS, type ChildRole } from './child.ts'
 import type { ChildMessage, Quantiles } from './child-messages.ts'
 
+/** What happened is shown this long, as far as there is room. */
+const MESSAGE_MS = 60_000
 const MESSAGES_MAX = 50
 /** How long the fleet waits for stores that acknowledge; then it starts and its outbox gathers. */
 const QUORUM_MS = 5_000
@@ -53,8 +55,6 @@ export class LocalMesh {
   readonly derived = new Map<string, DerivedCounts>()
   readonly memory = new Map<string, number>()
   readonly startedUs = systemClock.nowUs()
-  /** Newest first. */
-  readonly messages: string[] = []
   storedUs: Quantiles = { p50: 0, p99: 0, max: 0 }
   /** Why the fleet's samples are not acknowledged just now. */
   trouble: string | undefined
@@ -62,6 +62,8 @@ export class LocalMesh {
   missedFrames = 0
   seeds: readonly string[] = []
   private readonly options: LocalMeshOptions
+  /** Newest first. */
+  private readonly messages: { readonly line: string; readonly atMs: number }[] = []
   private readonly children: Child[] = []
   private session: Session | undefined
   /** Of the fleet's process now, and of those that ended before it. */
@@ -115,6 +117,12 @@ export class LocalMesh {
     return addCounts(this.fleetBefore, this.fleetNow)
   }
 
+  /** What happened in the last minute, newest first. */
+  recentMessages(): string[] {
+    const sinceMs = performance.now() - MESSAGE_MS
+    return this.messages.flatMap(({ line, atMs }) => (atMs < sinceMs ? [] : [line]))
+  }
+
   get nodes(): readonly Child[] {
     return this.children
   }
@@ -128,6 +136,7 @@ export class LocalMesh {
     const config = onAnyPort({ ...this.options.config, seeds: this.seeds })
     this.session = await openSession(config, {
       roles: ['subscriber'],
+      name: 'skein up',
       onWarning: (message) => this.log(message),
       onChange: () => this.change(),
     })
@@ -235,7 +244,7 @@ export class LocalMesh {
   }
 
   private log(line: string): void {
-    this.messages.unshift(line)
+    this.messages.unshift({ line, atMs: performance.now() })
     this.messages.length = Math.min(this.messages.length, MESSAGES_MAX)
     this.options.onLog(line)
   }

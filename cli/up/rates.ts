@@ -12,6 +12,11 @@ const LEAST_MS = 950
 export class Rates {
   private readonly meters = new Map<string, Meter>()
 
+  /** As `of` last said. */
+  last(name: string): number {
+    return this.meters.get(name)?.perSecond ?? 0
+  }
+
   /** Per second. A count that has begun anew, with its process, counts from zero. */
   of(name: string, total: number, nowMs: number = performance.now()): number {
     const meter = this.meters.get(name)

@@ -10,6 +10,7 @@ import {
   type Coverage,
   type Row,
 } from '../../storage/index.ts'
+import { counted } from '../counted.ts'
 import { bytes, count, durationUs } from '../format/units.ts'
 import type { Quantiles } from './child-messages.ts'
 import { quantiles } from './histogram.ts'
@@ -87,7 +88,8 @@ export function summaryLines({ samples, latencyUs, bytes: size, complete }: Summ
   const lost = refused + dropped === 0 ? '' : `, ${refused} refused, ${dropped} dropped`
   const { live, stored: acked } = latencyUs
   return [
-    `${published} samples published, ${kept} (${duplicates} duplicates, ${gaps} gaps${whole})` +
+    `${counted(published, 'sample')} published, ${kept} (${counted(duplicates, 'duplicate')}, ` +
+      `${counted(gaps, 'gap')}${whole})` +
       `${lost}${derived === 0 ? '' : `, ${derived} derived`}`,
     ...(published === 0
       ? []
@@ -109,12 +111,9 @@ async function peersOf(mesh: LocalMesh, signal: AbortSignal): Promise<PeerSummar
     const stats = mesh.stores.get(name)
     if (stats === undefined) return []
     const fresh = http && (await orUndefined(fetchStoreStatus(http), signal))
-    const held = fresh && {
-      frames: fresh.frames,
-      samples: fresh.samples,
-      diskBytes: fresh.diskBytes,
-    }
-    return [{ name, http, ...stats, ...held }]
+    if (!fresh) return [{ name, http, ...stats }]
+    const { acknowledges: _, refusing: __, ...counts } = fresh
+    return [{ name, http, ...stats, ...counts }]
   })
   return (await Promise.all(peers)).flat()
 }

@@ -2,6 +2,7 @@
 // now and then. Neither with --json; what nodes have to say goes to stderr then.
 import type { Config } from '../../nodes/index.ts'
 import { FLEET_STREAM } from '../../sim/index.ts'
+import { counted } from '../counted.ts'
 import { LiveRegion } from '../format/live-region.ts'
 import { paintFor } from '../format/paint.ts'
 import { bytes, clock, count, durationUs, rate } from '../format/units.ts'
@@ -37,7 +38,7 @@ function watchTerminal(mesh: LocalMesh, config: Config): View {
   const paint = paintFor(stdout, process.env)
   const region = new LiveRegion()
   const rates = new Rates()
-  let hint = `${HINT}   Ctrl-C ends`
+  let hint = `Ctrl-C ends. ${HINT}`
   const show = (): void => {
     const size = { columns: stdout.columns, rows: stdout.rows }
     const state = { ...stateOf(mesh, config, rates), hint }
@@ -80,8 +81,8 @@ function watchLines(mesh: LocalMesh, config: Config, warn: Warn): View {
     started: () => {
       const { storage, aggregators, vehicles } = config.up
       note(
-        `mesh ${config.mesh.name} is up: ${storage} storage peers, ${aggregators} aggregators, ` +
-          `${vehicles} vehicles. ${HINT}`,
+        `mesh ${config.mesh.name} is up: ${counted(storage, 'storage peer')}, ` +
+          `${counted(aggregators, 'aggregator')}, ${counted(vehicles, 'vehicle')}. ${HINT}`,
       )
     },
     stopping: () => note(STOPPING),
@@ -91,7 +92,7 @@ function watchLines(mesh: LocalMesh, config: Config, warn: Warn): View {
 
 const STOPPING = 'stopping: waiting for the last acknowledgements; a second signal ends at once'
 
-const HINT = `In another terminal: npx skein query latest --stream ${FLEET_STREAM}`
+const HINT = `In another terminal: npx skein query latest -s ${FLEET_STREAM}`
 
 function stateOf(mesh: LocalMesh, config: Config, rates: Rates): UpState {
   const uptimeMs = Math.max(0, Date.now() - mesh.startedUs / 1000)
@@ -104,13 +105,14 @@ function stateOf(mesh: LocalMesh, config: Config, rates: Rates): UpState {
       ...child.view(),
       ...factsOf(mesh, child, rates),
     })),
-    messages: [...refusals(mesh), ...mesh.messages],
+    messages: [...refusals(mesh), ...mesh.recentMessages()],
     hint: '',
   }
 }
 
 function flowsOf(mesh: LocalMesh, config: Config, rates: Rates): UpFlow[] {
-  const { published, stored, pending, refused, dropped } = mesh.fleet
+  const { published, stored, refused, dropped } = mesh.fleet
+  const waiting = overdue(mesh, rates)
   const live = quantiles(mesh.liveUs)
   const derived = [...mesh.derived.values()].reduce((sum, { results }) => sum + results, 0)
   const flow = (name: UpFlow['name'], total: number): UpFlow => ({
@@ -127,14 +129,16 @@ function flowsOf(mesh: LocalMesh, config: Config, rates: Rates): UpFlow[] {
     {
       ...flow('stored', stored),
       ...(mesh.storedUs.max > 0 && { p50Us: mesh.storedUs.p50, p99Us: mesh.storedUs.p99 }),
-      note: mesh.trouble ?? (pending > 0 ? `${count(pending)} waiting` : ''),
+      note: mesh.trouble ?? (waiting > 0 ? `${count(waiting)} waiting` : ''),
       isBad: mesh.trouble !== undefined,
     },
     {
       ...flow('live', mesh.liveSamples),
       ...(live.max > 0 && { p50Us: live.p50, p99Us: live.p99 }),
       // Mostly of vehicles that were off the network: what they send late is stored, and not live.
-      ...(mesh.missedFrames > 0 && { note: `${count(mesh.missedFrames)} frames not seen live` }),
+      ...(mesh.missedFrames > 0 && {
+        note: `${count(mesh.missedFrames)} frames came late: stored, not live`,
+      }),
     },
   ]
   if (config.up.aggregators > 0) {
@@ -143,6 +147,11 @@ function flowsOf(mesh: LocalMesh, config: Config, rates: Rates): UpFlow[] {
     flows.push({ ...flow('derived', derived), note: streams.join(', ') })
   }
   return flows
+}
+
+/** Samples not acknowledged beyond what one second brings: some are on their way at any moment. */
+function overdue({ fleet }: LocalMesh, rates: Rates): number {
+  return fleet.pending > rates.last('published') ? fleet.pending : 0
 }
 
 function refusals({ stores }: LocalMesh): string[] {
@@ -166,7 +175,7 @@ function factsOf(
     perSecond: rates.of(name, samples),
     lag,
   })
-  if (role === 'fleet') return flow(mesh.fleet.published, count(mesh.fleet.pending))
+  if (role === 'fleet') return flow(mesh.fleet.published, count(overdue(mesh, rates)))
   if (role === 'aggregator') {
     const { results = 0, pending = 0 } = mesh.derived.get(name) ?? {}
     return flow(results, count(pending))

@@ -7,8 +7,8 @@ import { table } from '../format/table.ts'
 import { printJson, printLine } from '../output.ts'
 
 const AFTER_HELP = `
-Defaults, then skein.yaml, then SKEIN_… variables, then flags: the later wins. The shipped skein.yaml
-lists every key.`
+Defaults, then skein.yaml, then SKEIN_… variables, then flags: the later wins.
+The shipped skein.yaml lists every key.`
 
 export function addConfig(program: Command): void {
   program

@@ -1,6 +1,6 @@
 // `skein node storage|aggregator|fleet`: one node, in the foreground; what containers run, and what
 // `skein up` starts several of. It drains and exits 0 on SIGTERM, SIGINT, or when its parent says so.
-import type { Command } from 'commander'
+import { Option, type Command } from 'commander'
 import { systemClock } from '../../mesh/index.ts'
 import {
   AggregatorNode,
@@ -13,10 +13,13 @@ import {
 } from '../../nodes/index.ts'
 import { FLEET_SCHEMA, FLEET_STREAM, FleetRun } from '../../sim/index.ts'
 import { contextOf, findMesh, wantsJson } from '../context.ts'
+import { undeliveredText } from '../drain.ts'
 import { EXIT } from '../exit-codes.ts'
+import { nodeName } from '../node-name.ts'
 import { note, printJson, reportError, warner, type Warn } from '../output.ts'
 import { allTold, tellParent, type ChildMessage, type StopMessage } from '../up/child-messages.ts'
 import { quantiles } from '../up/histogram.ts'
+import { TOGETHER_MS, tellTrouble, whyUnstored } from '../waiting.ts'
 
 interface NodeFlags {
   readonly name: string
@@ -34,6 +37,10 @@ interface RunningNode {
   readonly ready: Extract<ChildMessage, { type: 'ready' }>
   /** What people read when it is ready. */
   readonly about: string
+  /** What they read before that, of a store that others have to confirm first. */
+  readonly listens?: string
+  /** Why it does not get on just now; undefined when it does. */
+  trouble(): string | undefined
   stats(): Promise<ChildMessage>
   /** Drains; returns how many samples could not be delivered and are kept nowhere. */
   stop(drainMs: number): Promise<number>
@@ -44,13 +51,15 @@ const STATS_MS = 500
 const CLOSE_MS = 1_000
 
 const AFTER_HELP = `
-A mesh by hand, each line in a terminal or on a machine of its own, in any order:
-  skein node storage --name s1 --bind tcp://127.0.0.1:7701     founds it: its seed is itself
+A mesh by hand, each line in a terminal or on a machine of its own, in any
+order. s1 founds it: its only seed is itself.
+  skein node storage --name s1 --bind tcp://127.0.0.1:7701
   skein node storage --name s2
   skein node aggregator
   skein node fleet
 
-SIGTERM or SIGINT drains, flushes and ends within 10 s; a second one ends at once.`
+SIGTERM or SIGINT drains, flushes and ends within 10 s; a second one ends at
+once.`
 
 const KINDS = {
   storage: { start: storage, what: 'a storage peer: keeps frames, answers queries' },
@@ -70,7 +79,11 @@ export function addNode(program: Command): void {
     const verb = node
       .command(role)
       .description(what)
-      .option('--name <name>', 'names its directory under --data', role)
+      .addOption(
+        new Option('--name <name>', 'names its directory under --data')
+          .argParser(nodeName)
+          .default(role, role),
+      )
     if (role !== 'fleet') {
       verb.option(
         '--bind <endpoint>',
@@ -91,6 +104,8 @@ async function runNode(
   const warn = isChild
     ? (message: string) => tellParent({ type: 'warning', message })
     : warner(json)
+  // What is thrown out of a timer or a callback ends the node: then it says why, as at its start.
+  process.once('uncaughtException', (error) => process.exit(reportError(error, json)))
   const stopping = stopRequested()
   let drainMs = STOP_MS - CLOSE_MS
   process.on('message', (message: StopMessage) => {
@@ -108,18 +123,15 @@ async function runNode(
     const node = await Promise.race([starting, stopping.then(() => undefined)])
     if (node === undefined) process.exit(EXIT.ok)
     tellParent(node.ready)
-    if (!isChild && json) printJson({ ...node.ready, name })
-    else if (!isChild) note(`${name} is ready: ${node.about}`)
+    const telling = isChild ? tellParentTrouble(node, warn) : tellPeople(node, name, json, warn)
     const timer = setInterval(() => void node.stats().then(tellParent), STATS_MS)
     const why = await stopping
     if (!isChild && !json) note(`${why}: draining; a second one ends at once`)
     clearInterval(timer)
+    telling[Symbol.dispose]()
     const undelivered = await inTime(node.stop(drainMs), drainMs + CLOSE_MS)
     if (undelivered > 0) {
-      warn(
-        `${undelivered} samples were not acknowledged and no disk outbox keeps them: they are lost ` +
-          '(publisher.outbox.disk keeps them for the next start)',
-      )
+      warn(undeliveredText(undelivered, config))
       process.exitCode = EXIT.undelivered
     }
   } catch (error) {
@@ -133,6 +145,32 @@ async function runNode(
   if (process.connected) process.disconnect()
   // Sockets of a library that is slow to let go must not keep a stopped node.
   setTimeout(() => process.exit(), CLOSE_MS).unref()
+}
+
+/** That it is ready, as soon as it is, and what it waits for. */
+function tellPeople(node: RunningNode, name: string, json: boolean, warn: Warn): Disposable {
+  const say = (type: 'listening' | 'ready', text: string): void => {
+    if (json) printJson({ ...node.ready, type, name })
+    else note(`${name} ${text}`)
+  }
+  let isReady = false
+  const trouble = (): string | undefined => {
+    const reason = node.trouble()
+    if (!isReady && (reason === undefined || node.listens === undefined)) {
+      isReady = true
+      say('ready', `is ready: ${node.about}`)
+    }
+    return reason
+  }
+  if (node.listens !== undefined && node.trouble() !== undefined) say('listening', node.listens)
+  return tellTrouble(trouble, warn)
+}
+
+/** A parent sees by itself what becomes of samples, but not why a store waits. */
+function tellParentTrouble(node: RunningNode, warn: Warn): Disposable {
+  const trouble = (): string | undefined =>
+    node.listens === undefined ? undefined : node.trouble()
+  return tellTrouble(trouble, warn, { patienceMs: TOGETHER_MS })
 }
 
 async function inTime(stopped: Promise<number>, limitMs: number): Promise<number> {
@@ -157,10 +195,13 @@ async function storage({ config, name, warn }: NodeOptions): Promise<RunningNode
   const node = new StorageNode({ config, name, onWarning: warn })
   await node.start()
   const { endpoint, http, storeId } = node
+  const seeds = config.seeds.join(', ')
   const stats = async (): Promise<ChildMessage> => ({ type: 'storage', stats: await node.stats() })
   return {
     ready: { type: 'ready', endpoint, http },
-    about: `store ${storeId} at ${endpoint}, HTTP at ${http}, seeds ${config.seeds.join(', ')}`,
+    about: `store ${storeId} at ${endpoint}, HTTP at ${http}, seeds ${seeds}`,
+    listens: `listens at ${endpoint}, HTTP at ${http}; waiting for a store at ${seeds} to confirm it`,
+    trouble: () => node.refusing(),
     stats,
     stop: async () => {
       await node.close()
@@ -170,13 +211,14 @@ async function storage({ config, name, warn }: NodeOptions): Promise<RunningNode
 }
 
 async function aggregator({ config, name, warn }: NodeOptions): Promise<RunningNode> {
-  const session = await openSession(config, { roles: ['aggregator'], onWarning: warn })
+  const session = await openSession(config, { roles: ['aggregator'], name, onWarning: warn })
   const node = new AggregatorNode({
     session,
     config,
     clock: systemClock,
     outboxName: name,
     inputSchemas: { [FLEET_STREAM]: FLEET_SCHEMA },
+    onWarning: warn,
   })
   await node.start()
   const { reads, writes } = node.streams
@@ -187,12 +229,13 @@ async function aggregator({ config, name, warn }: NodeOptions): Promise<RunningN
   return {
     ready: { type: 'ready' },
     about: reads.length === 0 ? 'nothing to do' : `${reads.join(', ')} → ${writes.join(', ')}`,
+    trouble: () => whyUnstored(node, config),
     stats: () => Promise.resolve(stats()),
     stop: async (drainMs) => {
       const undelivered = await node.close(drainMs)
       tellParent(stats())
       await session.close()
-      return lost(config, undelivered)
+      return unkept(config, undelivered)
     },
   }
 }
@@ -211,16 +254,17 @@ async function fleet({ config, name, warn }: NodeOptions): Promise<RunningNode> 
   return {
     ready: { type: 'ready' },
     about: `${vehicles} vehicles, ${samplesPerSecond} samples a second each, as ${FLEET_STREAM}`,
+    trouble: () => whyUnstored(run, config),
     stats: () => Promise.resolve(stats()),
     stop: async (drainMs) => {
       const undelivered = await run.close(drainMs)
       tellParent(stats())
-      return lost(config, undelivered)
+      return unkept(config, undelivered)
     },
   }
 }
 
-/** What a disk outbox keeps is late, not lost. */
-function lost(config: Config, undelivered: number): number {
+/** What a disk outbox keeps is late, not gone. */
+function unkept(config: Config, undelivered: number): number {
   return config.publisher.outbox.diskBytes === undefined ? undelivered : 0
 }

@@ -1,20 +1,25 @@
 // `skein peers`: who is there. `skein peers remove`: ends a store's membership for good.
 import type { Command } from 'commander'
+import { nearestName } from '../../mesh/index.ts'
 import { openAsking } from '../../nodes/index.ts'
 import { requestRemoval } from '../../storage/index.ts'
 import { contextOf, findMesh, wantsJson } from '../context.ts'
 import { paintFor } from '../format/paint.ts'
+import { byName } from '../format/by-name.ts'
 import { table } from '../format/table.ts'
 import { note, printJson, printLine, UsageError, warner } from '../output.ts'
 
 const AFTER_HELP = `
-For a store that will not come back. One that is only away needs nothing: it catches up by itself.
-What it held is first copied from the others; skein peers shows it as leaving until that is done.`
+For a store that will not come back. One that is only away needs nothing: it
+catches up by itself. What it held is first copied from the others; skein peers
+shows it as leaving until that is done.`
 
 export function addPeers(program: Command): void {
   const peers = program
     .command('peers')
     .description('the peers of the mesh and their state')
+    // A word after it is no argument but a verb below, written wrongly: checkVerb says so.
+    .allowExcessArguments()
     .action(show)
   peers
     .command('remove <store>')
@@ -26,38 +31,53 @@ export function addPeers(program: Command): void {
 }
 
 async function show(_flags: unknown, command: Command): Promise<void> {
+  checkVerb(command)
   const { config } = findMesh(command, contextOf(command))
   await using asking = await openAsking(config, { onWarning: warner(wantsJson(command)) })
   const { membership } = asking.session
-  const stores = membership.stores()
+  const stores = membership.stores().toSorted(byName)
   const others = membership.peers().filter(({ storeId }) => storeId === undefined)
   if (wantsJson(command)) {
     printJson({ stores, peers: others })
     return
   }
   const rows = [
-    ...stores.map(({ storeId, peer, http, leaving, suspect, refusing }) => ({
+    ...stores.map(({ storeId, name, http, leaving, suspect, refusing }) => ({
+      name: name ?? '-',
       role: 'storage',
       store: storeId,
-      peer: peer ?? '-',
       http: http ?? '-',
       state: leaving ? 'leaving' : suspect ? 'suspect' : (refusing ?? 'alive'),
     })),
-    ...others.map(({ roles, id, suspect, http }) => ({
+    ...others.map(({ name, roles, suspect, http }) => ({
+      name: name ?? '-',
       role: roles.join('+'),
       store: '-',
-      peer: id,
       http: http ?? '-',
       state: suspect ? 'suspect' : 'alive',
     })),
   ]
   const paint = paintFor(process.stdout, process.env)
-  for (const line of table(rows, ['role', 'store', 'peer', 'http', 'state'], { paint })) {
+  for (const line of table(rows, ['name', 'role', 'store', 'http', 'state'], { paint })) {
     printLine(line)
   }
 }
 
+/** @throws UsageError. */
+function checkVerb({ args: [word], commands }: Command): void {
+  if (word === undefined) return
+  const near = nearestName(
+    word,
+    commands.map((verb) => verb.name()),
+  )
+  const meant = near === undefined ? '' : ` (Did you mean ${near}?)`
+  throw new UsageError(`unknown command '${word}'${meant}: see skein peers --help`)
+}
+
 async function remove(prefix: string, _flags: unknown, command: Command): Promise<void> {
+  if (prefix === '') {
+    throw new UsageError('the store to remove has no name: give its id, as skein peers shows it')
+  }
   const { config } = findMesh(command, contextOf(command))
   await using asking = await openAsking(config, { onWarning: warner(wantsJson(command)) })
   const { membership } = asking.session

@@ -2,7 +2,7 @@
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
-import type { Command } from 'commander'
+import { Option, type Command } from 'commander'
 import { systemClock, type Sample } from '../../mesh/index.ts'
 import {
   openPublisher,
@@ -29,13 +29,14 @@ interface PublishFlags {
 }
 
 const AFTER_HELP = `
-Rows are JSON objects, one a line, or CSV with a header. A row is refused, with its number and the
-reason, when it cannot be read or breaks the stream's schema (publisher.streams in skein.yaml); the
-rest goes through.
+Rows are JSON objects, one a line, or CSV with a header. A row is refused, with
+its number and the reason, when it cannot be read or breaks the stream's schema
+(publisher.streams in skein.yaml); the rest goes through. Exit code 1 when every
+row was refused, or any with --strict.
 
 Examples:
   echo '{"source":"S1","temperature":21.5}' | skein publish city.air
-  skein publish city.air readings.csv --source-field station --time-field at --strict`
+  skein publish city.air day.csv --source-field station --time-field at`
 
 export function addPublish(program: Command): void {
   program
@@ -51,7 +52,12 @@ export function addPublish(program: Command): void {
       'field that holds the time (default: time, timestamp …; none: now)',
     )
     .option('--strict', 'stop at the first refused row, with exit code 1')
-    .option('--timeout <seconds>', 'how long to wait for acknowledgements at the end', '30')
+    .addOption(
+      new Option('--timeout <seconds>', 'how long to wait for acknowledgements at the end').default(
+        '30',
+        '30',
+      ),
+    )
     .addHelpText('after', AFTER_HELP)
     .action(publish)
 }
@@ -73,9 +79,12 @@ async function publish(
   const rowOf = new WeakMap<Sample, number>()
   const publisher = await openPublisher(session, config, {
     outboxName: 'publish',
+    onWarning: warn,
     onUnfit: ({ sample, error }) => {
-      sensor.published -= 1
-      refusals.add(rowOf.get(sample) ?? 0, error.message)
+      const row = rowOf.get(sample)
+      if (row !== undefined) sensor.published -= 1
+      const of = row === undefined ? 'a sample of an earlier run, in the disk outbox: ' : ''
+      refusals.add(row ?? 0, of + error.message)
     },
   })
   using _waiting = tellWhenWaiting(publisher, config, warn)
@@ -92,7 +101,7 @@ async function publish(
   if (json) printJson({ stream, published, stored, refused, undelivered })
   else note(`${published} published, ${stored} stored, ${refused} refused`)
   if (undelivered > 0) tellUndelivered(undelivered, publisher, config, warn)
-  else if (flags.strict === true && refused > 0) process.exitCode = EXIT.failed
+  else if (refusals.areFailure(published, flags.strict === true)) process.exitCode = EXIT.failed
 }
 
 interface RowSink {

@@ -18,7 +18,7 @@ import { streamName } from '../stream-name.ts'
 import { contextOf, findMesh, wantsJson } from '../context.ts'
 import { describeCoverage } from '../format/coverage.ts'
 import { rowTable } from '../format/rows.ts'
-import { note, printJson, printLine, warner, wholeNumber } from '../output.ts'
+import { note, printJson, printLine, UsageError, warner, wholeNumber } from '../output.ts'
 
 interface QueryFlags {
   readonly stream: string
@@ -48,20 +48,26 @@ export function addQuery(program: Command): void {
     const verb = query
       .command(kind)
       .description(DESCRIPTIONS[kind])
-      .requiredOption('-s, --stream <stream>', 'the stream to read')
+      .requiredOption('-s, --stream <stream>', 'the stream to read (required)')
       .option('--source <a,b>', 'only these sources')
       .option('--from <time>', 'not before: 2025-07-06T12:00:00Z, -5m, now-1h, epoch ms or µs')
       .option('--fields <f,g>', 'only these fields')
       .option('--where <condition>', 'e.g. "speed > 80"; may be repeated', collect)
-      .option('--limit <n>', 'at most so many rows')
+      .option('--limit <n>', `at most so many rows (a table shows ${TABLE_ROWS_MAX}, --json all)`)
     if (kind !== 'latest') {
       verb.option('--to <time>', 'before this time (default: now)')
-      verb.addOption(new Option('--order <order>', 'by time').choices(['asc', 'desc']))
+      verb.addOption(
+        new Option('--order <order>', 'by time').choices(['asc', 'desc']).default('asc', 'asc'),
+      )
     }
     if (kind === 'downsample') {
-      verb.requiredOption('--every <duration>', 'length of a bucket: 10s, 1m, 1h')
+      verb.requiredOption('--every <duration>', 'length of a bucket: 10s, 1m, 1h (required)')
       verb.option('--agg <a,b>', `of ${AGGREGATES.join(', ')} (default: avg)`)
-      verb.addOption(new Option('--by <what>', 'a row per').choices(['source', 'stream']))
+      verb.addOption(
+        new Option('--by <what>', 'a row per')
+          .choices(['source', 'stream'])
+          .default('source', 'source'),
+      )
     }
     verb.addHelpText('after', EXAMPLES[kind])
     verb.action((flags: QueryFlags, command: Command) => run(kind, flags, command))
@@ -77,18 +83,19 @@ const DESCRIPTIONS = {
 const EXAMPLES = {
   latest: `
 Example:
-  skein query latest --stream vehicle.motion --source VH001,VH002 --fields speed`,
+  skein query latest -s vehicle.motion --source VH001,VH002 --fields speed`,
   range: `
 Example:
-  skein query range --stream vehicle.motion --from -5m --where "speed > 50" --order desc --limit 20`,
+  skein query range -s vehicle.motion --from -5m --where "speed > 50" --limit 20`,
   downsample: `
 Example:
-  skein query downsample --stream vehicle.motion --from -1h --every 1m --agg avg,max --fields speed`,
+  skein query downsample -s vehicle.motion --from -1h --every 1m --fields speed`,
 }
 
 const AFTER_HELP = `
-Rows go to stdout, one JSON object a line with --json. What the answer covers, and whether it is
-complete, is said after them: on stderr, or as the last line of the JSON.`
+Rows go to stdout, one JSON object a line with --json; a table shows the first
+${TABLE_ROWS_MAX}. What the answer covers, and whether it is complete, is said after them:
+on stderr, or as the last line of the JSON.`
 
 async function run(kind: string, flags: QueryFlags, command: Command): Promise<void> {
   streamName(flags.stream)
@@ -142,8 +149,7 @@ async function printTable({ rows }: Answer<Row | BucketRow>): Promise<number> {
     count += 1
     if (shown.length < TABLE_ROWS_MAX) shown.push(row)
   }
-  const { stdout } = process
-  for (const line of rowTable(shown, stdout.isTTY ? stdout.columns : undefined)) printLine(line)
+  for (const line of rowTable(shown)) printLine(line)
   if (count > shown.length) {
     note(`… ${count - shown.length} more rows: use --limit, a shorter range, or --json`)
   }
@@ -174,13 +180,20 @@ function timeOf(text: string | undefined): string | number | undefined {
   return text !== undefined && /^\d+$/.test(text) ? Number(text) : text
 }
 
-/** `speed > 80`, `state = "moving"`. What it cannot take apart is left for the query's own message. */
+/** `speed > 80`, `state = "moving"`. @throws UsageError for what cannot be taken apart. */
 function condition(text: string): { field: string; op: string; value: unknown } {
-  const parts = /^\s*(.+?)\s*(!=|<=|>=|=|<|>)\s*(.*?)\s*$/.exec(text)
-  const [, field = text, op = '?', written = ''] = parts ?? []
+  // No operator in the field, and none at the begin of the value: `speed == 80` is a slip.
+  const parts = /^\s*([^=<>]+?)\s*(!=|<=|>=|=|<|>)\s*(?![=<>])(\S|\S.*\S)\s*$/.exec(text)
+  if (parts === null) {
+    throw new UsageError(
+      `--where ${JSON.stringify(text)} is no condition; expected field, one of = != < <= > >=, value, ` +
+        'as in "speed > 80"',
+    )
+  }
+  const [field, op, written] = parts.slice(1) as [string, string, string]
   const quoted = /^"(.*)"$|^'(.*)'$/.exec(written)
   if (quoted !== null) return { field, op, value: quoted[1] ?? quoted[2] }
   if (written === 'true' || written === 'false') return { field, op, value: written === 'true' }
   const number = Number(written)
-  return { field, op, value: written !== '' && !Number.isNaN(number) ? number : written }
+  return { field, op, value: Number.isNaN(number) ? written : number }
 }

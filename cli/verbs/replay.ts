@@ -2,18 +2,21 @@
 // Frames are named by what is in the file, so replaying it again stores nothing twice.
 import { existsSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Command } from 'commander'
+import { Option, type Command } from 'commander'
 import { systemClock, systemRandom, type Publisher } from '../../mesh/index.ts'
 import { openPublisher, openSession, readersLinked, stopRequested } from '../../nodes/index.ts'
 import {
   loadMapping,
   mappingPath,
   replayFile,
+  SimError,
   type Replay,
   type ReplayFrame,
 } from '../../sim/index.ts'
 import { contextOf, findMesh, wantsJson } from '../context.ts'
+import { counted } from '../counted.ts'
 import { drain, tellUndelivered } from '../drain.ts'
+import { EXIT } from '../exit-codes.ts'
 import { note, printJson, UsageError, warner, wholeNumber } from '../output.ts'
 import { Refusals } from '../refusals.ts'
 import { tellWhenWaiting } from '../waiting.ts'
@@ -27,7 +30,8 @@ interface ReplayFlags {
 }
 
 const AFTER_HELP = `
-A mapping says which column is what: see sim/replay/mappings for those that come with Skein.
+A mapping says which column is what: see sim/replay/mappings for those that come
+with Skein. Exit code 1 when every row was refused, or any with --strict.
 
 Examples:
   skein replay 2015-03-08.csv --map capmetro-2015
@@ -37,11 +41,19 @@ export function addReplay(program: Command): void {
   program
     .command('replay <file>')
     .description('publish a recorded CSV or JSON file, each row once however often it is replayed')
-    .requiredOption('--map <mapping>', 'a mapping file, or the name of one that comes with skein')
-    .option('--speed <n>', 'times real time: 1, 10 … or max', 'max')
+    .requiredOption(
+      '--map <mapping>',
+      'a mapping file, or the name of one that comes with skein (required)',
+    )
+    .addOption(new Option('--speed <n>', 'times real time: 1, 10 … or max').default('max', 'max'))
     .option('--again', 'store it once more, under new names')
     .option('--strict', 'stop at the first refused row, with exit code 1')
-    .option('--timeout <seconds>', 'how long to wait for acknowledgements at the end', '60')
+    .addOption(
+      new Option('--timeout <seconds>', 'how long to wait for acknowledgements at the end').default(
+        '60',
+        '60',
+      ),
+    )
     .addHelpText('after', AFTER_HELP)
     .action(replay)
 }
@@ -71,16 +83,20 @@ async function replay(file: string, flags: ReplayFlags, command: Command): Promi
       codec,
     },
     schemas: { [recording.stream]: recording.schema },
+    onWarning: warn,
   })
   using _waiting = tellWhenWaiting(publisher, config, warn)
   await Promise.race([readersLinked(session), stopping])
   const startMs = systemClock.monotonicMs()
-  const complete = await send(recording, publisher, speed, json, stopping)
+  const refusals = new Refusals(json)
+  const complete = await send(recording, publisher, speed, refusals, stopping).catch((error) => {
+    throw begun(error, publisher.counters.samplesPublished)
+  })
   // Only a replay that reached its end may close its lanes: one that was cut short goes on next time.
   const undelivered = await drain(publisher, { timeoutMs, stopping, end: complete })
   const { rows, samples, refused, refusedBy, sources, firstUs, lastUs } = recording.counts
   const stored = publisher.counters.samplesStored
-  const seconds = (systemClock.monotonicMs() - startMs) / 1000
+  const seconds = Math.round(systemClock.monotonicMs() - startMs) / 1000
   if (json) {
     printJson({
       file,
@@ -99,8 +115,8 @@ async function replay(file: string, flags: ReplayFlags, command: Command): Promi
     })
   } else {
     note(
-      `${rows} rows: ${samples} samples of ${sources} sources as ${recording.stream}, ${stored} stored, ` +
-        `${refused} refused, in ${seconds.toFixed(1)} s${complete ? '' : ' (stopped before the end)'}`,
+      `${counted(rows, 'row')}: ${counted(samples, 'sample')} of ${counted(sources, 'source')} ` +
+        `as ${recording.stream}, ${stored} stored, ${refused} refused, in ${seconds.toFixed(1)} s${complete ? '' : ' (stopped before the end)'}`,
     )
     for (const [reason, count] of Object.entries(refusedBy)) note(`  refused ${count}: ${reason}`)
   }
@@ -108,7 +124,24 @@ async function replay(file: string, flags: ReplayFlags, command: Command): Promi
     tellUndelivered(undelivered, publisher, config, (message) =>
       warn(`${message}. Replay the file again to send them`),
     )
+  } else if (publisher.counters.framesDamaged > 0) {
+    warn('frames were lost with the damaged outbox: replay the file again to store them')
+    process.exitCode = EXIT.failed
+  } else if (refusals.areFailure(samples, flags.strict === true)) {
+    process.exitCode = EXIT.failed
   }
+}
+
+/** A file that is broken further on: what came before it is published already. */
+function begun(error: unknown, published: number): unknown {
+  if (!(error instanceof SimError) || error.code !== 'SIM_FILE_FORMAT' || published === 0) {
+    return error
+  }
+  const { code, message, details } = error
+  return new SimError(code, `${message}; published before it: ${counted(published, 'sample')}`, {
+    cause: error,
+    details: { ...details, published },
+  })
 }
 
 /** Publishes frame by frame at the speed asked for; false when it was stopped before the end. */
@@ -116,13 +149,12 @@ async function send(
   recording: Replay,
   publisher: Publisher,
   speed: number,
-  json: boolean,
+  refusals: Refusals,
   stopping: Promise<unknown>,
 ): Promise<boolean> {
   const stop = new AbortController()
   void stopping.then(() => stop.abort())
   const startMs = systemClock.monotonicMs()
-  const refusals = new Refusals(json)
   for await (const item of recording) {
     if (stop.signal.aborted) return false
     if (item.kind === 'refusal') {

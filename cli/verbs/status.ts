@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import { openAsking } from '../../nodes/index.ts'
 import { fetchStoreStatus, type StoreStatus } from '../../storage/index.ts'
 import { contextOf, findMesh, wantsJson } from '../context.ts'
+import { byName } from '../format/by-name.ts'
 import { paintFor } from '../format/paint.ts'
 import { table, type Column } from '../format/table.ts'
 import { bytes, count } from '../format/units.ts'
@@ -10,6 +11,7 @@ import { EXIT } from '../exit-codes.ts'
 import { note, printJson, printLine, warner } from '../output.ts'
 
 interface FoundStore {
+  readonly name: string | undefined
   readonly storeId: string
   readonly http: string | undefined
   /** Absent: it did not answer. */
@@ -34,7 +36,13 @@ async function status(_flags: unknown, command: Command): Promise<void> {
   const found = await Promise.all(
     asking.session.membership
       .stores()
-      .map(async ({ storeId, http }) => ({ storeId, http, status: await statusOf(http) })),
+      .toSorted(byName)
+      .map(async ({ storeId, name, http }) => ({
+        storeId,
+        name,
+        http,
+        status: await statusOf(http),
+      })),
   )
   const { replicas, writeQuorum, name } = config.mesh
   const able = found.filter((store) => store.status?.acknowledges === true).length
@@ -57,6 +65,7 @@ function storeTable(found: readonly FoundStore[]): string[] {
     value: ({ status }) => (status === undefined ? '' : text(status)),
   })
   const columns: readonly Column<FoundStore>[] = [
+    { title: 'name', value: ({ name }) => name ?? '-' },
     { title: 'store', value: ({ storeId }) => storeId },
     number('frames', ({ frames }) => count(frames)),
     number('samples', ({ samples }) => count(samples)),

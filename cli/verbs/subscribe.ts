@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import type { Command } from 'commander'
 import { nearestName, type LiveFrame, type Missed } from '../../mesh/index.ts'
 import { askFrom, onAnyPort, openSession, stopRequested, type Config } from '../../nodes/index.ts'
-import { toJsonFields } from '../../storage/index.ts'
+import { formatTime, toJsonFields } from '../../storage/index.ts'
 import { contextOf, findMesh, wantsJson } from '../context.ts'
 import { jsonLine } from '../format/json-line.ts'
 import { timeText } from '../format/rows.ts'
@@ -80,8 +80,8 @@ async function whySilent(session: LiveSession, config: Config, stream: string): 
   const stores = session.membership.stores().length
   if (stores === 0) {
     return (
-      `no peer answers at ${config.seeds.join(', ')}: is the mesh running (npm start), and does ` +
-      '--seed or --data name it? Waiting'
+      `no peer answers at ${config.seeds.join(', ')}: is the mesh running (npm start), does --seed ` +
+      `or --data name it, and is its mesh.name ${config.mesh.name}? Waiting`
     )
   }
   const silent = `nothing was published on ${stream} in the last ${SILENCE_MS / 1000} s; waiting`
@@ -100,7 +100,8 @@ async function whySilent(session: LiveSession, config: Config, stream: string): 
 type LiveSample = LiveFrame['samples'][number]
 
 function sampleJson({ source, stream, late }: LiveFrame, { timeUs, fields }: LiveSample): string {
-  return jsonLine({ timeUs, source, stream, late, fields: toJsonFields(fields) })
+  const time = formatTime(timeUs)
+  return jsonLine({ time, timeUs, source, stream, late, fields: toJsonFields(fields) })
 }
 
 function sampleText(frame: LiveFrame, { timeUs, fields }: LiveSample, isMixed: boolean): string {

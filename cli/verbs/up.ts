@@ -2,11 +2,15 @@
 // line now and then; with --json one line at the end.
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Command } from 'commander'
+import { MeshError } from '../../mesh/index.ts'
 import { STOP_MS, stopRequested, type Config, type Override } from '../../nodes/index.ts'
 import { parseDuration } from '../../storage/index.ts'
 import { contextOf, wantsJson, type GlobalFlags } from '../context.ts'
+import { undeliveredText } from '../drain.ts'
+import { counted } from '../counted.ts'
 import { EXIT } from '../exit-codes.ts'
 import { printJson, printLine, UsageError, warner } from '../output.ts'
+import type { StartError } from '../up/child.ts'
 import { DataDirectory } from '../up/data-directory.ts'
 import { LocalMesh } from '../up/local-mesh.ts'
 import { summarise, summaryLines, type Summary } from '../up/summary.ts'
@@ -22,13 +26,13 @@ interface UpFlags {
 
 const AFTER_HELP = `
 Examples:
-  skein up --vehicles 200 --rate 10              a busier fleet
-  skein up --duration 20s --json --fresh         one line of JSON at the end, from an empty store
-  skein up --data /tmp/b --seed tcp://127.0.0.1:7711    a second mesh beside the first
+  skein up --vehicles 200 --rate 10         a busier fleet
+  skein up --duration 20s --json --fresh    one line of JSON, from empty stores
+  skein up --data /tmp/b --seed tcp://127.0.0.1:7711    a second mesh beside it
   skein up --storage 1 --set mesh.replicas=1 --set mesh.writeQuorum=1
 
-What was stored is still there at the next start. Ctrl-C drains, flushes and ends within 10 s; a
-second one ends at once.`
+What was stored is still there at the next start. Ctrl-C drains, flushes and
+ends within 10 s; a second one ends at once.`
 
 /** After a signal the whole of stopping takes at most STOP_MS: of that, the fleet's drain and the count. */
 const HURRIED = { fleetMs: STOP_MS - 5_000, summaryMs: 1_000, aggregatorMs: 500 }
@@ -67,7 +71,7 @@ async function up(flags: UpFlags, command: Command): Promise<void> {
   let limits = HURRIED
   let stopByMs = Infinity
   void stopping.then(() => (stopByMs = performance.now() + STOP_MS))
-  const started = mesh.start((seeds) => data.announce(seeds)).then(() => 'started' as const)
+  const started = startMesh(mesh, config, data).then(() => 'started' as const)
   const view = watch(mesh, config, json, warner(json))
   void stopping.then(() => view.stopping())
   try {
@@ -89,6 +93,25 @@ async function up(flags: UpFlags, command: Command): Promise<void> {
   }
 }
 
+/** @throws StartError; MeshError MESH_ADDRESS_IN_USE, in which zeromq.bind is no help: here it is --seed. */
+async function startMesh(mesh: LocalMesh, config: Config, data: DataDirectory): Promise<void> {
+  try {
+    await mesh.start((seeds) => data.announce(seeds))
+  } catch (error) {
+    const [endpoint = ''] = config.seeds
+    if ((error as StartError).code !== 'MESH_ADDRESS_IN_USE') throw error
+    throw new MeshError(
+      'MESH_ADDRESS_IN_USE',
+      `storage-1: cannot listen on ${endpoint}: another process listens there, perhaps another mesh. ` +
+        `Stop it, or give this mesh another --data and another --seed, e.g. ${nextPort(endpoint)}`,
+      { retryable: true, cause: error, details: { endpoint } },
+    )
+  }
+}
+
+const nextPort = (endpoint: string): string =>
+  endpoint.replace(/\d+$/, (port) => String(Number(port) + 10))
+
 async function ended(stopping: Promise<unknown>, durationMs: number): Promise<'done' | 'signal'> {
   const timer = new AbortController()
   const duration = delay(durationMs, 'done' as const, { signal: timer.signal })
@@ -104,14 +127,14 @@ function exitCodeOf(mesh: LocalMesh, config: Config, { samples }: Summary, json:
   const { pending } = mesh.fleet
   const isKept = config.publisher.outbox.diskBytes !== undefined
   if (pending > 0) {
-    const fate = isKept ? 'the disk outbox keeps them for the next start' : 'they are lost'
-    const why = mesh.trouble === undefined ? '' : `: ${mesh.trouble}`
-    warner(json)(`${pending} samples were not acknowledged, ${fate}${why}`)
+    warner(json)(undeliveredText(pending, config, mesh.trouble))
     return isKept ? EXIT.ok : EXIT.undelivered
   }
   const { published, stored, duplicates } = samples
   if (stored === null || (stored === published && duplicates === 0)) return EXIT.ok
-  warner(json)(`${published} samples published but ${stored} stored, ${duplicates} of them twice`)
+  warner(json)(
+    `${counted(published, 'sample')} published but ${stored} stored, ${duplicates} of them twice`,
+  )
   return EXIT.failed
 }
 

@@ -15,6 +15,7 @@ export interface CreateOptions {
   /** Where to listen; absent: at any free endpoint. */
   readonly endpoint?: string
   readonly linkQueueBytes?: number
+  readonly onOtherMesh?: (meshId: MeshId) => void
 }
 
 /** A process of its own, which can be killed. It answers `ask/x` on `answer/x`, to everybody. */

@@ -171,12 +171,16 @@ export function linkCases(cases: Cases): void {
     expect(b.publish('t/1', text('x'), a.peerId)).toBe(false)
   })
 
-  cases.links('another mesh - is not linked, and counted', async (rig) => {
-    const a = await rig.openPeer()
+  cases.links('another mesh - is not linked, counted each time, and told once', async (rig) => {
+    const told: string[] = []
+    const a = await rig.openPeer({ onOtherMesh: (meshId) => told.push(meshId) })
     const stranger = await rig.openPeer({ meshId: OTHER_MESH })
     stranger.link(a.endpoint!)
-    await eventually(() => a.counters().rejectedMessages > 0, { what: 'the hello to be rejected' })
+    await eventually(() => a.counters().rejectedMessages > 1, {
+      what: 'the hello to be rejected again',
+    })
     expect(a.linked().size + stranger.linked().size).toBe(0)
+    expect(told).toEqual([OTHER_MESH])
   })
 
   cases.links('its own endpoint - links to nobody', async (rig) => {

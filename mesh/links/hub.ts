@@ -38,6 +38,9 @@ const ORPHAN_BYTES_MAX = 64 * 1024 * 1024
 
 export const LINK_QUEUE_BYTES = 16 * 1024 * 1024
 
+/** Other meshes that are remembered as told of; those beyond are refused without a word. */
+const OTHER_MESHES_MAX = 100
+
 export interface LinkHubOptions {
   readonly meshId: MeshId
   readonly peerId: PeerId
@@ -47,6 +50,8 @@ export interface LinkHubOptions {
   readonly linkQueueBytes?: number
   /** Calls back when this turn of the event loop ends; absent where turns mean nothing (simulation). */
   readonly afterTurn?: (callback: () => void) => void
+  /** Called once for each other mesh of which a peer wants a link here; it gets none. */
+  readonly onOtherMesh?: ((meshId: MeshId) => void) | undefined
 }
 
 export class LinkHub implements LinkHost {
@@ -68,6 +73,8 @@ export class LinkHub implements LinkHost {
   private readonly subscriptions = new LocalSubscriptions(this.counters)
   private readonly pump: LinkPump
   private readonly links = new Set<Link>()
+  private readonly otherMeshes = new Set<MeshId>()
+  private readonly tellOtherMesh: ((meshId: MeshId) => void) | undefined
   private isAnnouncing = false
   private timer: Timer | undefined
   private linksMade = 0
@@ -81,6 +88,7 @@ export class LinkHub implements LinkHost {
     this.clock = options.clock
     this.random = options.random
     this.queueBytesMax = options.linkQueueBytes ?? LINK_QUEUE_BYTES
+    this.tellOtherMesh = options.onOtherMesh
     this.pump = new LinkPump(options.clock, options.afterTurn)
   }
 
@@ -191,6 +199,13 @@ export class LinkHub implements LinkHost {
       })
     }
     return subscriptions.deliver()
+  }
+
+  /** They knock again each second: that is told once, and counted each time. */
+  onOtherMesh(meshId: MeshId): void {
+    if (this.otherMeshes.has(meshId) || this.otherMeshes.size >= OTHER_MESHES_MAX) return
+    this.otherMeshes.add(meshId)
+    this.tellOtherMesh?.(meshId)
   }
 
   onHello(hello: Hello): boolean {

@@ -29,6 +29,8 @@ export interface LinkTransportOptions {
   readonly random: Random
   /** Limit of each link's outgoing queue; default 16 MiB. */
   readonly linkQueueBytes?: number
+  /** Called once for each other mesh of which a peer wants a link here; it gets none. */
+  readonly onOtherMesh?: (meshId: MeshId) => void
 }
 
 /** One kept link, as `link(endpoint)` made it. */

@@ -62,6 +62,8 @@ export interface LinkHost {
   windowBytes(): number
   ownSubscriptions(): { readonly version: number; readonly patterns: readonly string[] }
   deliver(packs: readonly Buffer[], from: PeerId): Promise<void> | undefined
+  /** A hello of another mesh arrived, and was refused. */
+  onOtherMesh(meshId: MeshId): void
   /** A hello of this mesh arrived. False when its patterns are not valid. */
   onHello(hello: Hello): boolean
   seenVersion(peer: PeerId): number
@@ -232,8 +234,13 @@ export class Link {
 
   private onHello(packet: Buffer): void {
     const hello = decodeHello(packet)
-    if (hello === undefined || hello.meshId !== this.host.meshId || hello.session === 0) {
+    if (hello === undefined || hello.session === 0) {
       this.reject()
+      return
+    }
+    if (hello.meshId !== this.host.meshId) {
+      this.reject()
+      this.host.onOtherMesh(hello.meshId)
       return
     }
     // A process that dialled its own endpoint: nobody to talk to.

@@ -69,7 +69,11 @@ export class Upkeep {
       await this.syncAll(dead)
       for (const segment of dead) await chain.remove(segment)
     } catch (error) {
-      const failure = chain.fail(`outbox ${chain.directory} cannot be synced`, error)
+      const failure = chain.fail(
+        `outbox ${chain.directory} cannot be synced (${(error as Error).message}): nothing more is ` +
+          'accepted until this program is started again, which sends what is there; check the disk',
+        error,
+      )
       this.onSyncError(failure)
       throw failure
     }

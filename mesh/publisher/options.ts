@@ -4,7 +4,7 @@ import type { Clock, Random } from '../clock.ts'
 import type { MeshError } from '../errors.ts'
 import type { CodecName } from '../frame.ts'
 import type { Membership, MeshIdentity } from '../membership.ts'
-import type { Epoch, StoreId } from '../names.ts'
+import type { Epoch, Lane, StoreId } from '../names.ts'
 import type { OutboxLog } from '../outbox/log.ts'
 import type { Sample } from '../sample.ts'
 import type { Schema } from '../schema.ts'
@@ -45,6 +45,16 @@ export interface PublisherOptions {
   readonly onReceipt?: (receipt: FrameReceipt) => void
   /** Called for each accepted sample that is given up, because no frame can hold it. */
   readonly onUnfit?: (unfit: UnfitSample) => void
+  /** Called for each frame that the outbox log cannot give back: its samples are lost. */
+  readonly onDamaged?: (damaged: DamagedFrame) => void
+  /** Called when it is closed: whoever holds it may let it go. */
+  readonly onClosed?: () => void
+}
+
+export interface DamagedFrame extends Lane {
+  readonly sequence: number
+  /** Samples in it. */
+  readonly count: number
 }
 
 export interface UnfitSample {

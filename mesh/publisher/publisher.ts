@@ -218,7 +218,7 @@ export class Publisher implements AsyncDisposable {
   /**
    * Seals what is open, closes the epoch's lanes unless told not to, and waits up to `drainMs` for
    * the rest to be stored. Returns how many samples were not: with a disk outbox they are sent by
-   * the next life, otherwise they are gone.
+   * the next life, otherwise only what a store got anyway is kept.
    */
   async close(options: { drainMs?: number; end?: boolean } = {}): Promise<number> {
     if (this.closed) return this.pendingSamples
@@ -233,6 +233,7 @@ export class Publisher implements AsyncDisposable {
     this.sender.stop()
     this.retryTimer?.cancel()
     this.lingering?.cancel()
+    this.options.onClosed?.()
     await this.outbox.log?.close()
     return this.pendingSamples
   }
@@ -259,6 +260,10 @@ export class Publisher implements AsyncDisposable {
       adopted: (bytes) => outbox.sampleOpened(bytes),
       schedule: (series) => this.schedule(series),
       seal: (series) => this.seal(series),
+      sealWhole: (series, samples, firstUs, lastUs) => {
+        this.sealer.sealWhole(series, samples, firstUs, lastUs)
+        counters.samplesPublished += samples.length
+      },
       dropped: (lane, reason, samples) => {
         if (reason !== 'refused') this.sealer.dropped(lane)
         if (reason === 'refused') counters.samplesRefused += samples
@@ -405,11 +410,20 @@ export class Publisher implements AsyncDisposable {
     return series.lane
   }
 
-  /** The outbox log cannot give the frame back: it is lost here, and readers are told so. */
+  /**
+   * The outbox log cannot give the frame back: it is lost here, and readers are told so. Not by a
+   * replay: the skip frame would take the name of what comes next, and the same recording, replayed
+   * again, brings the frame back.
+   */
   private damaged(entry: Entry): void {
     this.counters.framesDamaged += 1
-    entry.lane.skip(entry.sequence, entry.count)
-    this.sealer.dropped(entry.lane)
+    const { source, stream, epoch } = entry.lane
+    const { sequence, count } = entry
+    this.options.onDamaged?.({ source, stream, epoch, sequence, count })
+    if (this.options.epoch === undefined) {
+      entry.lane.skip(entry.sequence, entry.count)
+      this.sealer.dropped(entry.lane)
+    }
     this.outbox.finish(entry, 'dropped')
   }
 

@@ -1,7 +1,7 @@
 // Lives of a publisher with a disk outbox: each dies without a word, the next one goes on with what
 // it left on disk. The stores must end up with every accepted sample once, and every lane with its
 // end in the right place.
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, statSync, truncateSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
@@ -12,8 +12,8 @@ import { FakeClock } from '../fake-clock.ts'
 import { openFrame, type Frame } from '../frame.ts'
 import { readMessage } from '../message.ts'
 import type { Epoch, SchemaId } from '../names.ts'
-import { OutboxLog } from '../outbox/log.ts'
-import { copySegments } from '../outbox/testing/support.ts'
+import { OutboxLog, type Recovered } from '../outbox/log.ts'
+import { copySegments, segmentNames } from '../outbox/testing/support.ts'
 import type { Sample } from '../sample.ts'
 import { compileSchema, schemaFromFrame, type Schema } from '../schema.ts'
 import { SeededRandom } from '../seeded-random.ts'
@@ -143,6 +143,21 @@ class World {
     // What it does from here on, at the end of this turn or when an ack arrives, goes nowhere.
     await log.close()
     this.session = undefined
+  }
+
+  /** What a crash in the middle of the last write leaves of it: so many bytes less. */
+  tear(bytes: number): void {
+    const path = join(this.directory, segmentNames(this.directory).at(-1)!)
+    truncateSync(path, statSync(path).size - bytes)
+  }
+
+  /** What the next life will find. */
+  async left(): Promise<Recovered> {
+    const directory = join(root, 'left')
+    copySegments(this.directory, directory)
+    const log = await OutboxLog.open({ directory, meshId: TEST_MESH.id, clock: this.lifeClock })
+    await log.close()
+    return log.recovered
   }
 
   /** All frames that stores hold, once each: no two may hold different bytes under one name. */
@@ -365,6 +380,64 @@ test('a sample whose write fails is not accepted and leaves nothing behind', asy
   expect(world.stored()).toEqual([2])
 })
 
+test('a whole frame whose write fails is not accepted in part', async () => {
+  const publisher = await world.begin()
+  const frame = range(1, 4).map(sample)
+  const writeOne = world.log.appendSample.bind(world.log)
+  const full = [
+    vi
+      .spyOn(world.log, 'appendSample')
+      .mockImplementation(diskFull)
+      .mockImplementationOnce(writeOne),
+    vi.spyOn(world.log, 'appendSeal').mockImplementation(diskFull),
+  ]
+  expect(() => publisher.publishFrame(STREAM, 'VH001', frame)).toThrow(/disk full/)
+  expect(publisher.pendingSamples).toBe(0)
+  expect(publisher.counters.samplesPublished).toBe(0)
+  for (const each of full) each.mockRestore()
+  expect(publisher.publishFrame(STREAM, 'VH001', frame)).toBe(true)
+  await world.addStores(2)
+  await world.clock.advance(1_000)
+  expect(world.stored()).toEqual(range(1, 4))
+  expect(world.lanes(publisher.epoch)).toEqual(['VH001: data'])
+})
+
+test('a whole frame does not pass what waits for the outbox log', async () => {
+  const publisher = await world.begin()
+  await world.addStores(2)
+  const full = vi.spyOn(world.log, 'appendSeal').mockImplementation(diskFull)
+  publisher.publish(STREAM, 'VH001', sample(1))
+  expect(() => publisher.publishFrame(STREAM, 'VH001', [sample(2)])).toThrow(/disk full/)
+  full.mockRestore()
+  publisher.publishFrame(STREAM, 'VH001', [sample(2)])
+  await world.clock.advance(1_000)
+  expect(publisher.counters.samplesPublished).toBe(2)
+  expect(world.stored()).toEqual([1, 2])
+  expect(world.lanes(publisher.epoch)).toEqual(['VH001: data data'])
+})
+
+test.each([1, 60, 130])(
+  'a crash %i bytes before a whole frame was written leaves nothing of it',
+  async (bytes) => {
+    const epoch = '0190000000001234' as Epoch
+    const frames = [range(1, 4), range(5, 8), range(9, 12)].map((each) => each.map(sample))
+    const first = await world.begin({ epoch })
+    for (const frame of frames) first.publishFrame(STREAM, 'VH001', frame)
+    await world.die()
+    world.tear(bytes)
+    const { frames: kept, samples } = await world.left()
+    expect([kept.length, samples.length]).toEqual([2, 0])
+    // A replay cuts the same frames again, and gives them the same names.
+    const replay = await world.begin({ epoch })
+    for (const frame of frames) replay.publishFrame(STREAM, 'VH001', frame)
+    await world.addStores(2)
+    await world.clock.advance(3_000)
+    await Promise.all([replay.close({ end: true }), world.clock.advance(3_000)])
+    expect(world.stored()).toEqual(range(1, 12))
+    expect(world.lanes(epoch)).toEqual(['VH001: data data data end'])
+  },
+)
+
 test('while frames cannot be written accepted samples wait, in order, and no name is used up', async () => {
   const publisher = await world.begin()
   await world.addStores(2)
@@ -453,6 +526,35 @@ test('a replay that died is replayed again under the same names', async () => {
   await Promise.all([third.close({ end: true }), world.clock.advance(3_000)])
   expect(world.stored()).toEqual(range(1, 8))
   expect(world.lanes(epoch)).toEqual([`VH001: ${'data '.repeat(8)}end`])
+})
+
+test('a frame that the outbox log cannot give back costs a replay no name', async () => {
+  const epoch = '0190000000001234' as Epoch
+  const frames = range(0, 3).map((i) => range(i * 100 + 1, i * 100 + 100))
+  const publish = (publisher: Publisher, numbers: readonly number[]): boolean =>
+    publisher.publishFrame(STREAM, 'VH001', numbers.map(sample))
+  const onDamaged = vi.fn()
+  const first = await world.begin({ epoch, outboxMemoryBytes: 2_000, onDamaged })
+  vi.spyOn(world.log, 'read').mockImplementationOnce(() => {
+    throw new MeshError('MESH_OUTBOX_DAMAGED', 'frame 2 cannot be read')
+  })
+  for (const frame of frames.slice(0, 3)) expect(publish(first, frame)).toBe(true)
+  await world.addStores(2)
+  await world.clock.advance(3_000)
+  expect(first.counters.framesDamaged).toBe(1)
+  const lost = { source: 'VH001', stream: STREAM, epoch, sequence: 2, count: 100 }
+  expect(onDamaged.mock.calls).toEqual([[lost]])
+  publish(first, frames[3]!)
+  await world.clock.advance(3_000)
+  const names = world.frames().map(({ sequence, kind }) => `${kind} ${sequence}`)
+  expect(names).toEqual(['data 1', 'data 3', 'data 4'])
+  await world.die()
+  const again = await world.begin({ epoch })
+  for (const frame of frames) publish(again, frame)
+  await world.clock.advance(3_000)
+  await Promise.all([again.close({ end: true }), world.clock.advance(3_000)])
+  expect(again.counters.conflicts).toBe(0)
+  expect(world.stored()).toEqual(range(1, 400))
 })
 
 /** One life: publishes for some turns, with stores that are silent or not, and dies at any moment. */

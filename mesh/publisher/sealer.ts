@@ -15,9 +15,19 @@ import type { Outbox } from './outbox.ts'
 import type { Series } from './series.ts'
 
 /** What a series has gathered for one frame. */
-interface Batch extends ReturnType<Series['take']> {
+interface Batch {
   readonly series: Series
   readonly schema: Schema
+  readonly samples: readonly Sample[]
+  /** Their places in the outbox log, where they are in it. */
+  readonly ordinals: readonly number[]
+  readonly firstUs: number
+  readonly lastUs: number
+}
+
+/** One that is accepted: its samples count as open until it is sealed. */
+interface OpenBatch extends Batch {
+  readonly bytes: number
 }
 
 export interface SealerParts {
@@ -35,7 +45,9 @@ export class Sealer {
   private readonly parts: SealerParts
   private readonly columnar: Codec
   /** Taken from their series, oldest first: empty but while the outbox log cannot be written. */
-  private batches: Batch[] = []
+  private batches: OpenBatch[] = []
+  /** Why the first of them could not be written. */
+  private failure: MeshError | undefined
   private waiters: (() => void)[] = []
   /** Lanes with dropped sequences that no skip frame lists yet. */
   private readonly skipping = new Set<OutgoingLane>()
@@ -55,6 +67,18 @@ export class Sealer {
     if (series.open.length === 0) return
     this.batches.push({ series, schema: series.schema!, ...series.take() })
     this.sealBatches()
+  }
+
+  /**
+   * Makes one frame of samples that the outbox does not hold yet. One record of its log holds all of
+   * them, so no failure and no crash leaves a part.
+   * @throws MeshError MESH_OUTBOX_WRITE_FAILED, MESH_FRAME_TOO_LARGE: then nothing has changed.
+   */
+  sealWhole(series: Series, samples: readonly Sample[], firstUs: number, lastUs: number): void {
+    this.sealBatches()
+    // What waits for the log was accepted before: nothing may pass it.
+    if (this.isStuck) throw this.failure!
+    this.sealBatch({ series, schema: series.schema!, samples, ordinals: [], firstUs, lastUs })
   }
 
   /** Tries again what could not be written, and lists what was dropped once that can be delivered. */
@@ -116,10 +140,12 @@ export class Sealer {
     for (let batch = this.batches.shift(); batch !== undefined; batch = this.batches.shift()) {
       try {
         this.sealBatch(batch)
+        this.parts.outbox.samplesSealed(batch.samples.length, batch.bytes)
       } catch (error) {
         if (!(error instanceof MeshError)) throw error
         if (error.code === 'MESH_OUTBOX_WRITE_FAILED') {
           this.batches.unshift(batch)
+          this.failure = error
           return
         }
         if (batch.samples.length > 1) this.batches.unshift(...halves(batch))
@@ -129,13 +155,13 @@ export class Sealer {
     for (const resolve of this.waiters.splice(0)) resolve()
   }
 
-  private giveUp({ series, samples, ordinals, bytes }: Batch, error: MeshError): void {
+  private giveUp({ series, samples, ordinals, bytes }: OpenBatch, error: MeshError): void {
     this.parts.outbox.samplesSealed(1, bytes)
     this.unfit(series, samples[0]!, ordinals, error)
   }
 
   /** Makes a frame and gives it its name. @throws MeshError: then nothing has changed. */
-  private sealBatch({ series, schema, samples, ordinals, bytes, firstUs, lastUs }: Batch): void {
+  private sealBatch({ series, schema, samples, ordinals, firstUs, lastUs }: Batch): void {
     const { outbox, schemas, options, canDeliver } = this.parts
     const { lane } = series
     schemas.add(schema)
@@ -147,7 +173,6 @@ export class Sealer {
     const header = { kind: 'data', codec: codec.name, firstUs, lastUs } as const
     const named = { ...header, count: samples.length, schemaId: schema.id }
     const entry = this.name(lane, named, body, ordinals)
-    outbox.samplesSealed(samples.length, bytes)
     if (options.onReceipt !== undefined) entry.timesUs = samples.map(({ timeUs }) => timeUs)
   }
 
@@ -209,7 +234,7 @@ export class Sealer {
   }
 }
 
-function halves(batch: Batch): Batch[] {
+function halves(batch: OpenBatch): OpenBatch[] {
   const { samples, ordinals, bytes } = batch
   const middle = samples.length >>> 1
   return [

@@ -21,6 +21,11 @@ export interface SeriesHost {
   /** Samples are waiting: see that seal() is called soon. */
   schedule(series: Series): void
   seal(series: Series): void
+  /**
+   * Puts samples in the outbox as one frame, past what series gather.
+   * @throws MeshError: then none of them was taken.
+   */
+  sealWhole(series: Series, samples: readonly Sample[], firstUs: number, lastUs: number): void
   dropped(lane: OutgoingLane, reason: 'oldest' | 'newest' | 'refused', samples: number): void
 }
 
@@ -76,9 +81,11 @@ export class Series {
   }
 
   /**
-   * Publishes samples as exactly one frame, whatever the bounds for gathering say. False when the
-   * outbox has no room for all of them: then none was taken.
-   * @throws MeshError MESH_SAMPLE_INVALID, RangeError when they cannot stand in one frame: none was taken.
+   * Publishes samples as exactly one frame, whatever the bounds for gathering say. All are taken or
+   * none, also by a crash: a disk outbox gets them as a sealed frame, in one record. False when the
+   * outbox has no room for all of them.
+   * @throws MeshError MESH_SAMPLE_INVALID; MESH_FRAME_TOO_LARGE or RangeError when they cannot stand in
+   * one frame; MESH_OUTBOX_WRITE_FAILED.
    */
   publishFrame(samples: readonly Sample[]): boolean {
     let bytes = 0
@@ -96,9 +103,7 @@ export class Series {
     }
     if (!this.host.hasRoom(bytes)) return false
     if (this.open.length > 0) this.host.seal(this)
-    for (const sample of samples)
-      this.push(sample, sampleBytes(sample), this.host.accept(this, sample, sampleBytes(sample)))
-    this.host.seal(this)
+    if (samples.length > 0) this.host.sealWhole(this, samples, firstUs, lastUs)
     return true
   }
 

@@ -13,7 +13,8 @@ import {
   type Timer,
 } from '../../mesh/index.ts'
 import type { Config } from '../config/config.ts'
-import { openPublisher } from '../publishing.ts'
+import { openPublisher, publishOrRefuse } from '../publishing.ts'
+import { seldom } from '../seldom.ts'
 import type { Operator, Result } from './operator.ts'
 import { thresholdSchema, windowSchema } from './output-schemas.ts'
 import { Thresholds } from './thresholds.ts'
@@ -28,6 +29,8 @@ export interface AggregatorOptions {
   readonly outboxName: string
   /** Schemas of streams it may read, for their units; those that the configuration gives come first. */
   readonly inputSchemas?: Readonly<Record<string, JsonSchema>>
+  /** Something that people should know and that ends nothing. */
+  readonly onWarning?: (message: string) => void
 }
 
 export class AggregatorNode {
@@ -35,12 +38,14 @@ export class AggregatorNode {
   refused = 0
   private readonly options: AggregatorOptions
   private readonly operators: readonly Operator[]
+  private readonly warn: (message: string) => void
   private publisher: Publisher | undefined
   private subscriber: Subscriber | undefined
   private timer: Timer | undefined
 
   constructor(options: AggregatorOptions) {
     this.options = options
+    this.warn = seldom(options.clock, (message) => options.onWarning?.(message))
     const { windows, thresholds } = options.config.aggregator
     this.operators = [
       ...windows.map((definition) => new TumblingWindows(definition)),
@@ -58,6 +63,11 @@ export class AggregatorNode {
     return this.publisher?.pendingSamples ?? 0
   }
 
+  /** Why no result is acknowledged just now, if so. */
+  trouble(): string | undefined {
+    return this.publisher?.trouble()
+  }
+
   /** Streams it reads and streams it writes. */
   get streams(): { readonly reads: readonly string[]; readonly writes: readonly string[] } {
     return {
@@ -67,10 +77,11 @@ export class AggregatorNode {
   }
 
   async start(): Promise<void> {
-    const { session, config, outboxName } = this.options
+    const { session, config, outboxName, onWarning } = this.options
     this.publisher = await openPublisher(session, config, {
       outboxName,
       schemas: this.outputSchemas(),
+      ...(onWarning !== undefined && { onWarning }),
     })
     const { reads } = this.streams
     if (reads.length === 0) return
@@ -107,7 +118,8 @@ export class AggregatorNode {
 
   private publish({ output }: Operator, results: readonly Result[]): void {
     for (const { source, timeUs, fields } of results) {
-      if (this.publisher!.publish(output, source, { timeUs, fields })) this.results += 1
+      const sample = { timeUs, fields }
+      if (publishOrRefuse(this.publisher!, [output, source, sample], this.warn)) this.results += 1
       else this.refused += 1
     }
   }

@@ -41,9 +41,6 @@ export interface Held {
   readonly diskBytes: number
 }
 
-/** Counting walks the directory: asked more often than this, the last answer stands. */
-const HELD_FOR_MS = 500
-
 export class StoreDisk implements AsyncDisposable {
   readonly directory: StoreDirectory
   readonly schemas: SchemaStore
@@ -51,7 +48,8 @@ export class StoreDisk implements AsyncDisposable {
   readonly latest: Latest
   readonly writer: Writer<PeerId>
   readonly members: DurableJson<MemberDocument>
-  private countedAtMs = -Infinity
+  /** Commits there had been when it was counted. */
+  private countedAt = -1
   private counted: Promise<Held> = Promise.resolve({ frames: 0, samples: 0, diskBytes: 0 })
 
   private constructor(
@@ -116,11 +114,14 @@ export class StoreDisk implements AsyncDisposable {
     await this.close()
   }
 
-  /** From the store itself, at most HELD_FOR_MS old; older while the directory cannot be read. */
+  /**
+   * From the store itself. Counting walks the directory: the last answer stands while nothing is
+   * committed, and while the directory cannot be read.
+   */
   held(): Promise<Held> {
-    const nowMs = systemClock.monotonicMs()
-    if (nowMs - this.countedAtMs > HELD_FOR_MS) {
-      this.countedAtMs = nowMs
+    const { batches } = this.writer.counters
+    if (batches !== this.countedAt) {
+      this.countedAt = batches
       const before = this.counted
       this.counted = this.store.stats().catch(() => before)
     }

@@ -5,10 +5,11 @@ import { StoreMember, type Member } from '../../storage/index.ts'
 import type { Config } from '../config/config.ts'
 import { openSession } from '../session.ts'
 import type { StoreDisk } from './disk.ts'
-import { ownedShards, whyRefusing } from './standing.ts'
+import { ownedShards, whyRefusing, whyWaiting } from './standing.ts'
 
 export interface PlaceOptions {
   readonly config: Config
+  readonly name: string
   readonly disk: StoreDisk
   /** The address that its HTTP server has, once it has one. */
   readonly http: () => string | undefined
@@ -63,6 +64,13 @@ export class Place implements AsyncDisposable {
     return this.member.joined && !this.member.isLeaving
   }
 
+  /** Why it acknowledges nothing; undefined when it does. */
+  refusing(): string | undefined {
+    const { disk } = this.options
+    const witnesses = this.opened?.membership.witnesses() ?? []
+    return whyRefusing(disk, this.member, () => whyWaiting(witnesses, this.seeds))
+  }
+
   /** Its own table, and where each store can be asked. */
   members(): Member[] {
     const { membership } = this.session
@@ -89,24 +97,22 @@ export class Place implements AsyncDisposable {
   }
 
   private openSession(): Promise<Session> {
-    const { config, disk, grantBytes, onWarning } = this.options
-    const { storeId, member } = this
-    // Its seeds, and where it last met others: whichever of them is up is enough.
-    const seeds = [...new Set([...config.seeds, ...member.endpoints])]
+    const { config, name, grantBytes, onWarning } = this.options
+    const { storeId, member, seeds } = this
     const hooks = {
       http: () => this.advertisedHttp(),
       store: () => ({
         storeId,
         joined: member.joined,
         members: member.members,
-        refusing: whyRefusing(disk, member),
+        refusing: this.refusing(),
         grantBytes: grantBytes(),
       }),
       onAnnouncement: (announcement: Parameters<StoreMember['hear']>[0]) =>
         member.hear(announcement),
       onChange: () => this.othersChanged(),
     }
-    return openSession({ ...config, seeds }, { roles: ['storage'], ...hooks, onWarning })
+    return openSession({ ...config, seeds }, { roles: ['storage'], name, ...hooks, onWarning })
   }
 
   private othersChanged(): void {
@@ -124,6 +130,11 @@ export class Place implements AsyncDisposable {
       .peers()
       .filter(({ storeId, suspect }) => storeId !== undefined && !suspect)
     this.member.remember(known.flatMap(({ endpoint }) => endpoint ?? []))
+  }
+
+  /** As configured, and where it last met others: whichever of them is up is enough. */
+  private get seeds(): string[] {
+    return [...new Set([...this.options.config.seeds, ...this.member.endpoints])]
   }
 
   private advertisedHttp(): string | undefined {

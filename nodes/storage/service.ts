@@ -81,7 +81,7 @@ async function removeStore(
   if (staying.length < replicas) {
     throw new StorageError(
       'QUERY_INVALID',
-      `without ${storeId} ${staying.length} stores remain, too few for ${replicas} replicas: add one first`,
+      `without ${storeId} too few stores remain (${staying.length}) for ${replicas} replicas: add one first`,
     )
   }
   await member.mark(storeId, 'leaving')

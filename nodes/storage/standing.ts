@@ -5,18 +5,40 @@ import {
   rankStores,
   SHARDS,
   type MemberTable,
+  type MemberWitness,
   type StoreId,
 } from '../../mesh/index.ts'
 import type { Repair, StoreMember } from '../../storage/index.ts'
 import type { StoreDisk } from './disk.ts'
 
 /** Why this store acknowledges nothing; undefined when it does. */
-export function whyRefusing(disk: StoreDisk, member: StoreMember): string | undefined {
+export function whyRefusing(
+  disk: StoreDisk,
+  member: StoreMember,
+  waiting: () => string,
+): string | undefined {
   const health = disk.writer.health()
   if (health.state === 'failing') return `${health.code}: ${health.reason}`
   if (member.isLeaving) return 'this store is leaving the mesh'
-  if (!member.joined) return 'waiting for the other stores to confirm this one'
-  return undefined
+  return member.joined ? undefined : waiting()
+}
+
+/** What a store that has not joined waits for, as far as it can tell from the stores it hears. */
+export function whyWaiting(
+  witnesses: readonly Pick<MemberWitness, 'joined'>[],
+  seeds: readonly string[],
+): string {
+  if (witnesses.some(({ joined }) => joined)) {
+    return 'waiting for the other stores to confirm this one'
+  }
+  const [first] = seeds
+  const others = witnesses.length
+  const answering = others === 1 ? '1 store answers' : `${others} stores answer`
+  const heard = others === 0 ? 'no store answers' : `${answering}, waiting too,`
+  return (
+    `${heard} at ${seeds.join(', ')}. If the mesh is new, one store has to found it: start that one ` +
+    `with its own address (zeromq.bind or zeromq.advertise) as its only seed: --bind ${first} --seed ${first}`
+  )
 }
 
 /** Why an answer of this store does not count for coverage; undefined when it does. */

@@ -106,6 +106,17 @@ describe('mapping', () => {
       'a string cannot be converted',
     ],
     ['a wrong type', GOOD.replace('type: number', 'type: float'), 'm.yaml:8: fields[0].type: '],
+    [
+      'a format left out',
+      GOOD.replace('format: csv\n', ''),
+      'm.yaml:1: format is missing: one of csv, json, jsonl',
+    ],
+    ['a stream left out', GOOD.replace('stream: bus.motion\n', ''), 'm.yaml:1: stream is missing'],
+    [
+      'a field type left out',
+      GOOD.replace('    type: number\n', ''),
+      'm.yaml:6: fields[0].type is missing: one of number, integer, string, boolean',
+    ],
     ['broken YAML', 'stream: [a\nformat: csv', 'm.yaml:2: not YAML'],
     ['an empty file', '', 'm.yaml:1: '],
   ])('%s is refused with its line, its place and what to do', (_what, text, expected) => {

@@ -81,6 +81,9 @@ const mappingShape = z
 export type Mapping = z.infer<typeof mappingShape>
 export type FieldMapping = z.infer<typeof fieldShape>
 
+/** Begins the message of a key that is not there. */
+const IS_MISSING = 'is missing'
+
 interface Fault {
   readonly path: readonly (string | number)[]
   readonly message: string
@@ -116,7 +119,7 @@ export function parseMapping(text: string, file = 'mapping'): Mapping {
       })),
     )
   }
-  const result = mappingShape.safeParse(document.toJS())
+  const result = mappingShape.safeParse(document.toJS(), { reportInput: true })
   if (result.success) return result.data
   throw invalid(
     file,
@@ -124,7 +127,7 @@ export function parseMapping(text: string, file = 'mapping'): Mapping {
       .flatMap((issue) => describe(issue))
       .map(({ path, message }) => ({
         line: lineOf(document, lines, path),
-        message: path.length === 0 ? message : `${pathText(path)}: ${message}`,
+        message: path.length === 0 ? message : faultText(path, message),
       })),
   )
 }
@@ -223,12 +226,19 @@ function* convertFaults(field: FieldMapping, index: number): Generator<Fault> {
 
 function describe(issue: z.core.$ZodIssue): Fault[] {
   const path = issue.path.filter((part) => typeof part !== 'symbol')
+  if (path.length > 0 && issue.input === undefined && issue.code.startsWith('invalid_')) {
+    return [{ path, message: `${IS_MISSING}${choicesOf(issue)}` }]
+  }
   if (issue.code !== 'unrecognized_keys') return [{ path, message: issue.message }]
   const known = keysAt(path)
   return issue.keys.map((key) => {
     const hint = suggestion(key, known) || `; known here are ${known.join(', ')}`
     return { path: [...path, key], message: `unknown key${hint}` }
   })
+}
+
+function choicesOf(issue: z.core.$ZodIssue): string {
+  return issue.code === 'invalid_value' ? `: one of ${issue.values.join(', ')}` : ''
 }
 
 /** The keys the shape allows at a path. */
@@ -245,6 +255,11 @@ function keysAt(path: readonly (string | number)[]): string[] {
 
 function unwrap(shape: z.core.$ZodType | undefined): z.core.$ZodType | undefined {
   return shape instanceof z.ZodOptional ? shape.unwrap() : shape
+}
+
+function faultText(path: Fault['path'], message: string): string {
+  const separator = message.startsWith(IS_MISSING) ? ' ' : ': '
+  return `${pathText(path)}${separator}${message}`
 }
 
 function pathText(path: readonly (string | number)[]): string {

@@ -13,6 +13,9 @@ export interface StoreStatus {
   readonly rssBytes: number
   /** Frames that other stores hold and this one should. */
   readonly missingFrames: number
+  /** Since its process started, as opposed to what is held. */
+  readonly writtenSamples: number
+  readonly writtenBytes: number
 }
 
 const TIMEOUT_MS = 5_000
@@ -30,6 +33,8 @@ export async function fetchStoreStatus(http: string): Promise<StoreStatus> {
     diskBytes: number('diskBytes'),
     rssBytes: number('rssBytes'),
     missingFrames: number('missingFrames'),
+    writtenSamples: number('writtenSamples'),
+    writtenBytes: number('writtenBytes'),
   }
 }
 

@@ -85,7 +85,7 @@ export async function makeDirectory(directory: string): Promise<void> {
     // Not `recursive`: under /proc, where nothing can be made, that never returns.
     await fs.promises.mkdir(directory)
   } catch (error) {
-    if (!isErrorCode(error, 'EEXIST')) throw error
+    if (!isErrorCode(error, 'EEXIST')) throw asDiskFull(error, `cannot make ${directory}`)
   }
   await syncDirectory(parent)
 }
@@ -111,13 +111,38 @@ export function isErrorCode(error: unknown, ...codes: string[]): boolean {
 /** STORE_DISK_FULL or STORE_WRITE_FAILED, whichever the cause says; a StorageError stays as it is. */
 export function asWriteError(cause: unknown, what: string): StorageError {
   if (cause instanceof StorageError) return cause
-  const reason = cause instanceof Error ? cause.message : String(cause)
-  // LevelDB hands on only the text of errno.
-  const isFull = isErrorCode(cause, 'ENOSPC', 'EDQUOT') || /no space left|quota/i.test(reason)
-  return new StorageError(isFull ? 'STORE_DISK_FULL' : 'STORE_WRITE_FAILED', `${what}: ${reason}`, {
-    cause,
-    retryable: true,
-  })
+  const reason = causesOf(cause).map(messageOf).join(': ')
+  const options = { cause, retryable: true }
+  if (!isDiskFull(cause))
+    return new StorageError('STORE_WRITE_FAILED', `${what}: ${reason}`, options)
+  const message = `${what}: the disk is full (${reason}): free at least 4 MiB of space`
+  return new StorageError('STORE_DISK_FULL', message, options)
+}
+
+/** As asWriteError for a disk that is full; every other error stays as it is. */
+export function asDiskFull(cause: unknown, what: string): unknown {
+  return isDiskFull(cause) ? asWriteError(cause, what) : cause
+}
+
+/** Whether any cause of it is: abstract-level says only that a database failed to open. */
+function isDiskFull(error: unknown): boolean {
+  return causesOf(error).some(
+    // LevelDB hands on only the text of errno.
+    (each) => isErrorCode(each, 'ENOSPC', 'EDQUOT') || /no space left|quota/i.test(messageOf(each)),
+  )
+}
+
+/** The error, what caused it, what caused that … */
+function causesOf(error: unknown): unknown[] {
+  const causes = [error]
+  for (let at = error; at instanceof Error && at.cause !== undefined; at = at.cause) {
+    causes.push(at.cause)
+  }
+  return causes
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }
 
 /** Enough for a batch of the writer: below this a disk is as good as full. */

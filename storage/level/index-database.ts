@@ -2,7 +2,7 @@
 // corrupt is put aside by removing it; the bucket finds it empty and rebuilds it.
 import fs from 'node:fs'
 import { ClassicLevel } from 'classic-level'
-import { isErrorCode, makeDirectory } from './disk.ts'
+import { asDiskFull, isErrorCode, makeDirectory } from './disk.ts'
 import type { HandlePool } from './handle-pool.ts'
 import type { IndexDatabase } from './segment-index.ts'
 
@@ -23,7 +23,7 @@ export async function openIndex(directory: string): Promise<IndexDatabase> {
   try {
     return await open(directory)
   } catch (error) {
-    if (!isDamage(error)) throw error
+    if (!isDamage(error)) throw asDiskFull(error, `cannot open the index ${directory}`)
     await fs.promises.rm(directory, { recursive: true, force: true })
     await makeDirectory(directory)
     return open(directory)

@@ -5,6 +5,10 @@ import { StorageError } from '../errors.ts'
 import { didYouMean } from '../nearest.ts'
 import type { DigestAnswer, Member, QueryPeer } from './peer.ts'
 
+/** Streams named in a message, and in its details, for somebody who asked for one that is not there. */
+const NAMED_MAX = 20
+const DETAILED_MAX = 100
+
 /** Whom to ask: a store by its id, or whichever is behind an address. */
 export interface Asked {
   readonly storeId?: StoreId
@@ -68,11 +72,12 @@ export class DigestRound {
     const known = new Set([...this.answers.values()].flatMap(({ answer }) => answer.streams))
     const hasLanes = [...this.answers.values()].some(({ answer }) => answer.lanes.length > 0)
     if (hasLanes || known.has(stream)) return
+    const stores = this.answers.size === 1 ? 'one store' : `${this.answers.size} stores`
     throw new StorageError(
       'QUERY_STREAM_UNKNOWN',
-      `stream ${JSON.stringify(stream)} is not known to the ${this.answers.size} stores that ` +
-        `answered.${didYouMean(stream, known)}`,
-      { details: { stream, streams: [...known].sort().slice(0, 100) } },
+      `stream ${JSON.stringify(stream)} is not known to the ${stores} that answered.` +
+        `${didYouMean(stream, known)} ${thereAre([...known].sort())}`,
+      { details: { stream, streams: [...known].sort().slice(0, DETAILED_MAX) } },
     )
   }
 
@@ -101,6 +106,13 @@ export class DigestRound {
   private fail(who: string | undefined, reason: string): void {
     if (who !== undefined && !this.answers.has(who as StoreId)) this.failures.set(who, reason)
   }
+}
+
+function thereAre(streams: readonly string[]): string {
+  if (streams.length === 0) return 'There are none yet.'
+  const more = streams.length - NAMED_MAX
+  const rest = more > 0 ? ` and ${more} more` : ''
+  return `There are: ${streams.slice(0, NAMED_MAX).join(', ')}${rest}.`
 }
 
 export function messageOf(error: unknown): string {

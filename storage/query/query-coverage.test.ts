@@ -116,7 +116,10 @@ describe('who counts', () => {
     const query = parseQuery({ kind: 'range', stream: 'vehicle.moton' }, T0) as RangeQuery
     await expect(mesh.asker.range(query, SIGNAL)).rejects.toMatchObject({
       code: 'QUERY_STREAM_UNKNOWN',
-      message: expect.stringContaining('Did you mean "vehicle.motion"?'),
+      message: expect.stringMatching(
+        /known to the 2 stores that answered\. Did you mean "vehicle\.motion"\? There are: vehicle\.motion\.$/,
+      ),
+      details: { stream: 'vehicle.moton', streams: ['vehicle.motion'] },
     })
     for (const store of mesh.stores) store.isDown = true
     await expect(read(mesh)).rejects.toMatchObject({ code: 'QUERY_NO_PEER', retryable: true })

@@ -15,7 +15,7 @@ import type { FrameStore } from '../frame-store.ts'
 import { fieldFilter } from './filter.ts'
 import { BucketGathering, RowGathering } from './gather.ts'
 import { scanHints } from './hints.ts'
-import type { EpochRuns, ScanEvent, ScanRequest, UnreadableRuns } from './peer.ts'
+import type { EpochRuns, ScanEvent, ScanRequest, SourcePart, UnreadableRuns } from './peer.ts'
 import type { DownsampleQuery, LatestQuery, RangeQuery } from './query.ts'
 import { comparer, type Position, type Row } from './row.ts'
 import { windows, type Window, type WindowPlan } from './window.ts'
@@ -47,6 +47,8 @@ const WINDOW_WEIGHT_MAX = 500_000
 /** Ten fields: what a row and a bucket may weigh, before one was seen. */
 const ROW_WEIGHT_GUESS = 15
 const BUCKET_WEIGHT_GUESS = 176
+/** Unreadable frames behind which the newest sample of a source is still looked for. */
+const LATEST_PASSED_MAX = 64
 /** Rows handed over at once. */
 const BATCH_ROWS = 500
 
@@ -57,27 +59,80 @@ export function scan(
 ): AsyncGenerator<ScanEvent> {
   const { query } = request
   return query.kind === 'latest'
-    ? scanLatest(from, query, request)
+    ? scanLatest(from, query, request, signal)
     : new Scan(from, query, request, signal).run()
 }
 
 /** The newest of each source, unfiltered: another store may have a newer one that does not pass. */
 async function* scanLatest(
-  { latest }: ScanSource,
+  from: ScanSource,
   query: LatestQuery,
   request: ScanRequest,
+  signal: AbortSignal,
 ): AsyncGenerator<ScanEvent> {
-  let rows: Row[] = []
+  const { latest } = from
+  const rows: Row[] = []
+  const unreadable: UnreadableRuns[] = []
+  for (const part of request.parts) {
+    if (latest.get(query.stream, part.source) !== undefined) continue
+    const found = await newestReadable(from, query, part, signal)
+    rows.push(...found.rows)
+    unreadable.push(...found.unreadable)
+  }
+  // All of it at once: the asker begins anew for each of these events.
+  if (unreadable.length > 0) yield { unreadable }
   for (const { source } of request.parts) {
     const entry = latest.get(query.stream, source)
     if (entry === undefined) continue
     const { epoch, sequence, index, sample } = entry
     rows.push({ timeUs: sample.timeUs, source, epoch, sequence, index, fields: sample.fields })
-    if (rows.length < BATCH_ROWS) continue
-    yield { rows }
-    rows = []
+    if (rows.length >= BATCH_ROWS) yield { rows: rows.splice(0) }
   }
   if (rows.length > 0) yield { rows }
+}
+
+/**
+ * For a source whose newest frame cannot be decoded, or is damaged: the newest sample of the frames
+ * before it, and the frames that were passed. Where there are too many of those, the source is given
+ * up: all that the store holds of it is called unreadable.
+ */
+async function newestReadable(
+  from: ScanSource,
+  { stream, fromUs }: LatestQuery,
+  part: SourcePart,
+  signal: AbortSignal,
+): Promise<{ rows: readonly Row[]; unreadable: readonly UnreadableRuns[] }> {
+  const query: RangeQuery = {
+    kind: 'range',
+    stream,
+    where: [],
+    fromUs,
+    toUs: Number.MAX_SAFE_INTEGER,
+    order: 'desc',
+    limit: 1,
+  }
+  const { source } = part
+  const passed = new Map<string, UnreadableRuns>()
+  for await (const event of new Scan(from, query, { query, parts: [part] }, signal).run()) {
+    if ('rows' in event) return { rows: event.rows, unreadable: [...passed.values()] }
+    if (!('unreadable' in event)) continue
+    for (const each of event.unreadable) passed.set(`${each.epoch}/${each.runs[0]}`, each)
+    if (passed.size <= LATEST_PASSED_MAX) continue
+    const [first] = passed.values()
+    const reason =
+      `${passed.size} frames of ${source} cannot be read (${first!.reason}): ` +
+      'none before them was tried'
+    const lanes = part.lanes ?? heldRuns(from.store, stream, source)
+    return { rows: [], unreadable: lanes.map((lane) => ({ ...lane, source, reason })) }
+  }
+  return { rows: [], unreadable: [...passed.values()] }
+}
+
+function heldRuns(store: FrameStore, stream: string, source: string): EpochRuns[] {
+  const lanes = [...store.lanes()].filter(
+    (lane) => lane.stream === stream && lane.source === source,
+  )
+  return lanes.map(({ epoch, held }) => ({ epoch, runs: held.toRuns() }))
 }
 
 class Scan {

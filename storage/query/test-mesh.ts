@@ -63,6 +63,16 @@ export function dataFrame(name: FrameName, samples: readonly Sample[], stream = 
   return openFrame(encodeFrame(header, codecFor('columnar').encode(samples, schema)))
 }
 
+/** One that its publisher encoded wrongly. */
+export function undecodableFrame(name: FrameName, timeUs: number): Frame {
+  const { source, stream, epoch, sequence, codec, schemaId, count } = dataFrame(name, [
+    { timeUs, fields: { speed: 1 } },
+  ])
+  const names = { source, stream, epoch, sequence, kind: 'data' } as const
+  const header = { ...names, codec, schemaId, count, firstUs: timeUs, lastUs: timeUs }
+  return openFrame(encodeFrame(header, Buffer.from('no such body')))
+}
+
 export function endFrame({ source, epoch, sequence }: FrameName, stream = STREAM): Frame {
   return controlFrame({ source, epoch, sequence }, stream, 'end', '')
 }
@@ -93,13 +103,26 @@ export class ScannedLatest implements LatestTable {
     this.frames = frames
   }
 
+  /** Nothing when the newest frame cannot be decoded, whatever came before it. */
   get(stream: string, source: string): LatestEntry | undefined {
-    const mine = [...this.frames()].filter((f) => f.stream === stream && f.source === source)
-    const newest = rowsOfFrames(mine).at(-1)
-    if (newest === undefined) return undefined
-    const { epoch, sequence, index, timeUs, fields } = newest
-    return { epoch, sequence, index, sample: { timeUs, fields } }
+    const isMine = (frame: Frame): boolean =>
+      frame.kind === 'data' && frame.stream === stream && frame.source === source
+    const newest = [...this.frames()].filter(isMine).sort(compareAges).at(-1)
+    try {
+      const row = rowsOfFrames(newest === undefined ? [] : [newest]).at(-1)
+      if (row === undefined) return undefined
+      const { epoch, sequence, index, timeUs, fields } = row
+      return { epoch, sequence, index, sample: { timeUs, fields } }
+    } catch {
+      return undefined
+    }
   }
+}
+
+function compareAges(a: Frame, b: Frame): number {
+  if (a.lastUs !== b.lastUs) return a.lastUs - b.lastUs
+  if (a.epoch !== b.epoch) return a.epoch < b.epoch ? -1 : 1
+  return a.sequence - b.sequence
 }
 
 /** Every sample of the frames as a row, in order. */
