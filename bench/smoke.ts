@@ -215,17 +215,10 @@ class DiskProbe implements AsyncDisposable {
   }
 }
 
-function describe({
-  samples,
-  frames,
-  seconds,
-  cpuSeconds,
-  storedP50Us,
-  storedP99Us,
-}: LoadResult): string {
+function describe({ samples, frames, seconds, cpuSeconds }: LoadResult): string {
   return (
     `${Math.round(samples / seconds)} samples/s, ${Math.round(frames / seconds)} frames/s, ` +
-    `stored p50 ${storedP50Us} p99 ${storedP99Us} µs, publisher CPU ${(cpuSeconds / seconds).toFixed(2)} cores`
+    `publisher CPU ${(cpuSeconds / seconds).toFixed(2)} cores`
   )
 }
 

@@ -125,7 +125,9 @@ describe('the first run', () => {
     expect(copies).toBeGreaterThan(2 * 3 * 20 * 2)
     const onDisk = stores.reduce((sum, store) => sum + store.status.diskBytes, 0)
     expect(onDisk).toBeGreaterThan(1000 * 2)
-    expect(statusText.stdout).toMatch(/^name +store +frames +samples .*state\n(storage-[123] +[0-9a-f]{16} .*\n){3}$/)
+    expect(statusText.stdout).toMatch(
+      /^name +store +frames +samples .*state\n(storage-[123] +[0-9a-f]{16} .*\n){3}$/,
+    )
     expect(statusText.stderr).toMatch(/acknowledges: 3 of 3 stores can, 2 must/)
     const roles = (onlyJson(peers.stdout)['peers'] as { roles: string[] }[]).flatMap(
       (peer) => peer.roles,

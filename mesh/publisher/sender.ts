@@ -20,12 +20,12 @@ import { GRANT_BYTES_MAX, StoreQueue } from './store-queue.ts'
 export const RETRY_CHECK_MS = 100
 /**
  * How far live copies go ahead of the stores' copies. They share the cores: without it a live reader
- * waits for the stores' threads (p50 240 µs instead of 195, when a receipt takes 770). Too short for a
+ * waits for the stores' threads (p50 240 µs instead of 195, where a receipt takes 800). Too short for a
  * timer, so the event loop goes round until it is over; a busy one does not notice.
  */
-const HEAD_START_MS = 0.08
+const HEAD_START_MS = 0.12
 /** The most rounds, for a clock that stands still. */
-const HEAD_START_TURNS = 64
+const HEAD_START_TURNS = 128
 /** Waiting entries of one store beyond which finished ones are swept out. */
 const PRUNE_AT = 4096
 
