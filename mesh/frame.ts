@@ -9,12 +9,14 @@
 import { isUtf8 } from 'node:buffer'
 import { crc32 } from 'node:zlib'
 import { MeshError } from './errors.ts'
-import { laneKey, parseLaneKey, STREAM_NAME, type Lane, type LaneKey } from './names.ts'
-import type { SchemaId } from './names.ts'
+import { LANE_KEY_HEAD_BYTES, laneKey, parseLaneKey, STREAM_NAME } from './names.ts'
+import type { Lane, LaneKey, SchemaId } from './names.ts'
 
 export const FRAME_HEADER_BYTES = 60
 /** From here to the body: the bytes that are the same in all frames of a lane, its key. */
-const LANE_AT = 50
+const LANE_AT = FRAME_HEADER_BYTES - LANE_KEY_HEAD_BYTES
+const SEQUENCE_AT = 16
+const KIND_AT = 49
 /** Largest frame, header and names included. */
 export const FRAME_BYTES_MAX = 1 << 20
 export const FRAME_SAMPLES_MAX = 65_536
@@ -36,6 +38,7 @@ export type CodecName = (typeof CODECS)[number]
  */
 export const FRAME_KINDS = ['data', 'skip', 'end', 'schema'] as const
 export type FrameKind = (typeof FRAME_KINDS)[number]
+const END_KIND = FRAME_KINDS.indexOf('end')
 
 export interface FrameHeader extends Lane {
   readonly kind: FrameKind
@@ -91,12 +94,12 @@ export function encodeFrame(
   bytes.writeUInt32LE(MAGIC, 0)
   bytes.writeUInt32LE(body.length, 8)
   bytes.writeUInt32LE(header.count, 12)
-  writeU64(bytes, 16, header.sequence)
+  writeU64(bytes, SEQUENCE_AT, header.sequence)
   writeU64(bytes, 24, header.firstUs)
   writeU64(bytes, 32, header.lastUs)
   writeId(bytes, 40, header.schemaId)
   bytes[48] = CODECS.indexOf(header.codec)
-  bytes[49] = FRAME_KINDS.indexOf(header.kind)
+  bytes[KIND_AT] = FRAME_KINDS.indexOf(header.kind)
   bytes.write(key, LANE_AT, 'latin1')
   bytes.set(body, bodyAt)
   bytes.writeUInt32LE(crc32(bytes.subarray(8)), 4)
@@ -117,9 +120,9 @@ export function readFrame(bytes: Buffer): Frame | FrameFault {
   const crc = bytes.readUInt32LE(4)
   if (crc32(bytes.subarray(8)) !== crc) return 'crc'
   const codec = CODECS[bytes[48]!]
-  const kind = FRAME_KINDS[bytes[49]!]
+  const kind = FRAME_KINDS[bytes[KIND_AT]!]
   const count = bytes.readUInt32LE(12)
-  const sequence = readU64(bytes, 16)
+  const sequence = readU64(bytes, SEQUENCE_AT)
   const firstUs = readU64(bytes, 24)
   const lastUs = readU64(bytes, 32)
   if (codec === undefined || kind === undefined) return 'field'
@@ -144,6 +147,24 @@ export function readFrame(bytes: Buffer): Frame | FrameFault {
     bytes,
     body: bytes.subarray(bodyAt),
     crc,
+  }
+}
+
+/** What a frame's header says of its name. */
+export interface FrameName {
+  readonly key: LaneKey
+  readonly sequence: number
+  readonly isEnd: boolean
+}
+
+/** The name in a frame's header; the frame is not checked. @throws RangeError when it is too short. */
+export function frameName(frame: Buffer): FrameName {
+  if (frame.length < FRAME_HEADER_BYTES) throw new RangeError(`${frame.length} bytes are no frame`)
+  const laneEnd = FRAME_HEADER_BYTES + frame[LANE_AT]! + frame[LANE_AT + 1]!
+  return {
+    key: frame.toString('latin1', LANE_AT, laneEnd) as LaneKey,
+    sequence: readU64(frame, SEQUENCE_AT),
+    isEnd: frame[KIND_AT] === END_KIND,
   }
 }
 

@@ -157,13 +157,16 @@ export class Membership {
   stores(): StoreView[] {
     const own = this.ownStore()
     const stores = currentMembers(this.table).filter((storeId) => storeId !== own?.storeId)
-    const views = stores.map((storeId) => this.storeView(storeId))
+    const views = stores.map((storeId) => this.otherStore(storeId))
     return own === undefined ? views : [own, ...views]
   }
 
   storeView(storeId: StoreId): StoreView {
     const own = this.ownStore()
-    if (own?.storeId === storeId) return own
+    return own?.storeId === storeId ? own : this.otherStore(storeId)
+  }
+
+  private otherStore(storeId: StoreId): StoreView {
     const record = this.storeRecord(storeId)
     return {
       storeId,

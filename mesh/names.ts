@@ -22,6 +22,9 @@ export type SchemaId = Brand<string, 'SchemaId'>
 /** (source, stream, epoch) as the latin1 string of its header bytes. */
 export type LaneKey = Brand<string, 'LaneKey'>
 
+/** A lane key's bytes besides its two names: their lengths, and the epoch. */
+export const LANE_KEY_HEAD_BYTES = 10
+
 export interface Lane {
   readonly source: string
   readonly stream: string
@@ -74,11 +77,11 @@ export function laneKey(source: string, stream: string, epoch: Epoch): LaneKey {
 
 export function parseLaneKey(key: LaneKey): Lane {
   const bytes = Buffer.from(key, 'latin1')
-  const sourceEnd = 10 + bytes[0]!
+  const sourceEnd = LANE_KEY_HEAD_BYTES + bytes[0]!
   return {
-    source: bytes.toString('utf8', 10, sourceEnd),
+    source: bytes.toString('utf8', LANE_KEY_HEAD_BYTES, sourceEnd),
     stream: bytes.toString('utf8', sourceEnd, sourceEnd + bytes[1]!),
-    epoch: bytes.toString('hex', 2, 10) as Epoch,
+    epoch: bytes.toString('hex', 2, LANE_KEY_HEAD_BYTES) as Epoch,
   }
 }
 

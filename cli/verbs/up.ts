@@ -28,7 +28,7 @@ const AFTER_HELP = `
 Examples:
   skein up --vehicles 200 --rate 10         a busier fleet
   skein up --duration 20s --json --fresh    one line of JSON, from empty stores
-  skein up --data /tmp/b --seed tcp://127.0.0.1:7711    a second mesh beside it
+  skein up --data .skein-2 --seed tcp://127.0.0.1:7711    a second mesh beside it
   skein up --storage 1 --set mesh.replicas=1 --set mesh.writeQuorum=1
 
 What was stored is still there at the next start. Ctrl-C drains, flushes and

@@ -2,7 +2,7 @@
 // reboot cannot know whether the log's last bytes ever got there.
 import { rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { syncDirectory } from './directory.ts'
+import { syncDirectory } from '../directory.ts'
 
 const NAME = 'closed'
 

@@ -4,7 +4,7 @@
 //
 // Invariant: `lastSequence` is exact, or the lane is uncertain. A lane is forgotten when nothing is
 // left to do in it: its end is sealed, or uncertain, and none of its frames is live.
-import { FRAME_HEADER_BYTES, FRAME_KINDS, readU64 } from '../frame.ts'
+import type { FrameName } from '../frame.ts'
 import { type Lane, type LaneKey, parseLaneKey } from '../names.ts'
 import type { LaneRecord } from './records.ts'
 
@@ -25,19 +25,6 @@ export interface LaneState {
   uncertain: boolean
   liveFrames: number
 }
-
-/** What a frame's header says of its name. */
-export interface FrameName {
-  readonly key: LaneKey
-  readonly sequence: number
-  readonly isEnd: boolean
-}
-
-// Of the frame header, docs/wire-format.md §2.
-const SEQUENCE_AT = 16
-const KIND_AT = 49
-const LANE_AT = 50
-const END_KIND = FRAME_KINDS.indexOf('end')
 
 export class LaneTable {
   private readonly lanes = new Map<LaneKey, LaneState>()
@@ -99,16 +86,5 @@ export class LaneTable {
 
   private forgetFinished(lane: LaneState): void {
     if (lane.liveFrames === 0 && (lane.ended || lane.uncertain)) this.lanes.delete(lane.key)
-  }
-}
-
-/** The name in a frame's header; the frame is not checked. @throws RangeError when it is too short. */
-export function frameName(frame: Buffer): FrameName {
-  if (frame.length < FRAME_HEADER_BYTES) throw new RangeError(`${frame.length} bytes are no frame`)
-  const laneEnd = FRAME_HEADER_BYTES + frame[LANE_AT]! + frame[LANE_AT + 1]!
-  return {
-    key: frame.toString('latin1', LANE_AT, laneEnd) as LaneKey,
-    sequence: readU64(frame, SEQUENCE_AT),
-    isEnd: frame[KIND_AT] === END_KIND,
   }
 }

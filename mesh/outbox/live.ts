@@ -1,8 +1,9 @@
 // What is live in the log, and where: samples in no seal yet, sealed frames not done yet. It keeps
 // places and counts, never bytes, and how far each lane got (lanes.ts). Shared by recovery.ts, which fills it from disk, and log.ts.
 import { MeshError } from '../errors.ts'
+import type { FrameName } from '../frame.ts'
 import { IntervalSet } from '../intervals.ts'
-import { type FrameName, type LaneState, LaneTable } from './lanes.ts'
+import { type LaneState, LaneTable } from './lanes.ts'
 import {
   type CheckpointRecord,
   decodeSample,

@@ -12,7 +12,7 @@ import { crc32 } from 'node:zlib'
 import { ByteReader, ByteWriter } from '../codecs/bytes.ts'
 import { MeshError } from '../errors.ts'
 import { FRAME_BYTES_MAX } from '../frame.ts'
-import type { LaneKey } from '../names.ts'
+import { LANE_KEY_HEAD_BYTES, type LaneKey } from '../names.ts'
 import type { Sample, Value } from '../sample.ts'
 
 export const RECORD_HEAD_BYTES = 9
@@ -70,8 +70,6 @@ export interface LaneRecord {
 
 const LANE_ENDED = 1
 const LANE_UNCERTAIN = 2
-/** A lane key's bytes besides its two names: their lengths, and the epoch. */
-const LANE_KEY_HEAD_BYTES = 10
 
 const FALSE = 0
 const TRUE = 1

@@ -5,9 +5,9 @@
 import { closeSync, fdatasyncSync, ftruncateSync, openSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { MeshError } from '../errors.ts'
+import { frameName } from '../frame.ts'
 import type { MeshId } from '../names.ts'
 import { isClosed } from './closed.ts'
-import { frameName } from './lanes.ts'
 import { LiveSet, type Place } from './live.ts'
 import {
   decodeCheckpoint,

@@ -16,7 +16,7 @@ import { MeshError } from '../errors.ts'
 import { readFrame } from '../frame.ts'
 import type { SchemaId } from '../names.ts'
 import { type Schema, schemaFrame, schemaFromFrame } from '../schema.ts'
-import { syncDirectoryNow } from './directory.ts'
+import { syncDirectoryNow } from '../directory.ts'
 
 export class SchemaFiles {
   private readonly directory: string

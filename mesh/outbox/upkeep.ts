@@ -4,7 +4,7 @@
 import { readFile } from 'node:fs/promises'
 import { MeshError } from '../errors.ts'
 import type { SegmentChain } from './chain.ts'
-import { syncDirectory } from './directory.ts'
+import { syncDirectory } from '../directory.ts'
 import type { Place } from './live.ts'
 import { decodeId, RECORD_TYPES, RecordWriter, scanRecords } from './records.ts'
 import { type Segment, SEGMENT_MAGIC } from './segment.ts'

@@ -36,6 +36,11 @@ export class Deque<T> {
     return item
   }
 
+  /** Takes items off the front as long as they pass. */
+  shiftWhile(passes: (item: T) => boolean): void {
+    while (this.length > 0 && passes(this.first()!)) this.shift()
+  }
+
   clear(): void {
     this.items = []
     this.head = 0

@@ -7,6 +7,9 @@ import type { StoreQueue } from './store-queue.ts'
 
 export type EntryState = 'pending' | 'done' | 'dropped'
 
+export const isPending = ({ state }: Entry): boolean => state === 'pending'
+export const isFinished = ({ state }: Entry): boolean => state !== 'pending'
+
 export class Entry {
   readonly lane: OutgoingLane
   readonly sequence: number

@@ -5,7 +5,7 @@ import { laneKey, type Epoch, type Lane, type LaneKey, type StoreId } from '../n
 import { shardOf } from '../placement.ts'
 import { liveTopic } from '../topic.ts'
 import { Deque } from './deque.ts'
-import type { Entry } from './entry.ts'
+import { isFinished, isPending, type Entry } from './entry.ts'
 
 /** Finished frames that may lie behind a pending one. */
 const SWEEP_AT = 1024
@@ -89,14 +89,11 @@ export class OutgoingLane implements Lane {
 
   /** Forgets entries at the front that are done or dropped. */
   trim(): void {
-    for (let first = this.pending.first(); first !== undefined; first = this.pending.first()) {
-      if (first.state === 'pending') break
-      this.pending.shift()
-    }
+    this.pending.shiftWhile(isFinished)
     this.finished += 1
     // One frame that is stuck must not keep all that came after it.
     if (this.finished < SWEEP_AT || this.finished * 2 < this.pending.length) return
-    this.pending.retain(({ state }) => state === 'pending')
+    this.pending.retain(isPending)
     this.finished = 0
   }
 

@@ -3,7 +3,7 @@
 import type { OutboxLog } from '../outbox/log.ts'
 import type { StoreId } from '../names.ts'
 import { Deque } from './deque.ts'
-import type { Entry, EntryState } from './entry.ts'
+import { isFinished, isPending, type Entry, type EntryState } from './entry.ts'
 
 /** What to do with a sample when the outbox is full (docs/delivery.md §3). */
 export const WHEN_FULL = ['refuse', 'drop-oldest', 'drop-newest'] as const
@@ -154,8 +154,7 @@ export class Outbox {
     this.renamed.delete(entry)
     entry.lane.trim()
     // Also where nothing is ever dropped: else the queue keeps every frame there was.
-    const queue = this.byStream.get(entry.lane.stream)
-    if (queue !== undefined) shiftFinished(queue)
+    this.byStream.get(entry.lane.stream)?.shiftWhile(isFinished)
     this.trim()
     this.checkRoom()
   }
@@ -200,22 +199,14 @@ export class Outbox {
   }
 
   private trim(): void {
-    shiftFinished(this.entries)
+    this.entries.shiftWhile(isFinished)
     if (this.entries.length > 2 * this.frames + SWEEP_AT) {
-      const isPending = (entry: Entry): boolean => entry.state === 'pending'
       this.entries.retain(isPending)
       for (const queue of this.byStream.values()) queue.retain(isPending)
     }
     while (this.waiters.length > 0 && this.isDrained(this.waiters[0]!.upTo)) {
       this.waiters.shift()!.resolve(this.furthest.stores)
     }
-  }
-}
-
-function shiftFinished(queue: Deque<Entry>): void {
-  for (let first = queue.first(); first !== undefined; first = queue.first()) {
-    if (first.state === 'pending') return
-    queue.shift()
   }
 }
 

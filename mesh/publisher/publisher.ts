@@ -10,7 +10,7 @@ import { newEpoch, type Epoch, type LaneKey } from '../names.ts'
 import type { Sample } from '../sample.ts'
 import { SchemaExchange } from '../schema-exchange.ts'
 import { isPeerTransport } from '../transport.ts'
-import type { Entry } from './entry.ts'
+import { isPending, type Entry } from './entry.ts'
 import { OutgoingLane } from './lane.ts'
 import { Neighbours } from './neighbours.ts'
 import {
@@ -328,7 +328,7 @@ export class Publisher implements AsyncDisposable {
     this.turnEnds = false
     if (this.sealed.length === 0) return
     // A frame may have been dropped, for want of room, in the very turn it was sealed in.
-    const sealed = this.sealed.filter(({ state }) => state === 'pending')
+    const sealed = this.sealed.filter(isPending)
     this.sealed = []
     if (this.offline.size === 0) this.sender.send(sealed)
     else this.sender.send(sealed.filter((entry) => !this.holdBack(entry)))

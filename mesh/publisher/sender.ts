@@ -11,7 +11,7 @@ import { rankStores, sendTargets, SHARDS } from '../placement.ts'
 import type { SchemaExchange } from '../schema-exchange.ts'
 import { ackTopic, backlogTopic } from '../topic.ts'
 import { isPeerTransport, type Message, type PeerTransport, type Transport } from '../transport.ts'
-import type { Entry } from './entry.ts'
+import { isPending, type Entry } from './entry.ts'
 import type { OutgoingLane } from './lane.ts'
 import type { Outbox } from './outbox.ts'
 import { GRANT_BYTES_MAX, StoreQueue } from './store-queue.ts'
@@ -179,7 +179,7 @@ export class Sender {
   private sendFresh(topic: string, sealed: readonly Entry[]): void {
     const { transport, mesh, schemas, clock } = this.options
     const frames = sealed.flatMap((entry) => this.bytesOf(entry) ?? [])
-    const entries = sealed.filter(({ state }) => state === 'pending')
+    const entries = sealed.filter(isPending)
     if (entries.length === 0) return
     const bytes = encodeMessage(mesh.id, transport.peerId, frames)
     for (const { schemaId } of entries) schemas.publishLive(schemaId)

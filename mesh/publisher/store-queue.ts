@@ -2,7 +2,7 @@
 // bytes stay within the store's grant, so that a store that is slow or gone fills only its own.
 import type { PeerId, StoreId } from '../names.ts'
 import { Deque } from './deque.ts'
-import type { Entry } from './entry.ts'
+import { isPending, type Entry } from './entry.ts'
 
 /** Until a store has named its grant. */
 export const GRANT_BYTES_DEFAULT = 256 * 1024
@@ -119,7 +119,6 @@ export class StoreQueue {
 
   /** Forgets finished entries that nobody will take any more, so that they do not hold memory. */
   prune(): void {
-    const isPending = (entry: Entry): boolean => entry.state === 'pending'
     this.fresh.retain(isPending)
     this.backlog.retain(isPending)
     for (const entry of this.expired.keys()) if (!isPending(entry)) this.expired.delete(entry)

@@ -10,9 +10,9 @@
 // all of it is in the index. A bucket whose index does not sum up exactly the segments that are
 // there is rebuilt from them when opened (recovery.ts).
 import path from 'node:path'
-import type { LaneKey } from '../../mesh/index.ts'
+import { syncDirectory, type LaneKey } from '../../mesh/index.ts'
 import type { StoredFrame } from '../frame-store.ts'
-import { isErrorCode, makeDirectory, readFully, syncDirectory } from './disk.ts'
+import { isErrorCode, makeDirectory, readFully } from './disk.ts'
 import type { FrameTable } from './frame-table.ts'
 import type { HandlePool } from './handle-pool.ts'
 import { BucketIndex } from './index-database.ts'

@@ -3,6 +3,7 @@
 // where it is hot: a FileHandle's promises cost several microseconds each.
 import fs from 'node:fs'
 import path from 'node:path'
+import { createDirectory, syncDirectory } from '../../mesh/index.ts'
 import { StorageError } from '../errors.ts'
 
 /**
@@ -66,28 +67,13 @@ export function dataSync(fd: number): Promise<void> {
   })
 }
 
-/** Makes the names in a directory last. */
-export async function syncDirectory(directory: string): Promise<void> {
-  const handle = await fs.promises.open(directory, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
-}
-
-/** Makes a directory and its missing parents, each name synced in its parent. */
+/** As createDirectory, with a full disk said. @throws StorageError STORE_DISK_FULL, or the system's error. */
 export async function makeDirectory(directory: string): Promise<void> {
-  if (fs.existsSync(directory)) return
-  const parent = path.dirname(directory)
-  await makeDirectory(parent)
   try {
-    // Not `recursive`: under /proc, where nothing can be made, that never returns.
-    await fs.promises.mkdir(directory)
+    await createDirectory(directory)
   } catch (error) {
-    if (!isErrorCode(error, 'EEXIST')) throw asDiskFull(error, `cannot make ${directory}`)
+    throw asDiskFull(error, `cannot make ${directory}`)
   }
-  await syncDirectory(parent)
 }
 
 /** Writes a small file so that after a crash it is there whole, or as it was before. */

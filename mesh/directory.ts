@@ -1,19 +1,23 @@
 // A file is safe from a power cut only when the directory that names it is synced too.
-import { closeSync, fsyncSync, openSync } from 'node:fs'
+import { closeSync, existsSync, fsyncSync, openSync } from 'node:fs'
 import { mkdir, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
-/** Creates a directory and its missing parents, and brings their names to disk. */
+/** Makes a directory and its missing parents, each name synced in its parent. */
 export async function createDirectory(path: string): Promise<void> {
-  const first = await mkdir(path, { recursive: true })
-  if (first === undefined) return
-  const top = dirname(first)
-  for (let at = dirname(path); at.length >= top.length; at = dirname(at)) {
-    await syncDirectory(at)
-    if (at === dirname(at)) return
+  if (existsSync(path)) return
+  const parent = dirname(path)
+  await createDirectory(parent)
+  try {
+    // Not `recursive`: under /proc, where nothing can be made, that never returns.
+    await mkdir(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
   }
+  await syncDirectory(parent)
 }
 
+/** Makes the names in a directory last. */
 export async function syncDirectory(path: string): Promise<void> {
   const handle = await open(path, 'r')
   try {
