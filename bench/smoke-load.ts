@@ -3,7 +3,7 @@
 import { createHistogram } from 'node:perf_hooks'
 import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises'
 import { Dealer } from 'zeromq'
-import { systemClock, type Publisher } from '../mesh/index.ts'
+import { systemClock } from '../mesh/index.ts'
 import { loadConfig, openPublisher, openSession } from '../nodes/index.ts'
 import { createFleet, FLEET_SCHEMA, FLEET_STREAM } from '../sim/index.ts'
 
@@ -40,18 +40,14 @@ const { config } = loadConfig({
 })
 const session = await openSession(config, {})
 const stored = createHistogram()
-let publisher = await newPublisher()
-
-async function newPublisher(): Promise<Publisher> {
-  return openPublisher(session, config, {
-    outboxName: 'bench',
-    schemas: { [FLEET_STREAM]: FLEET_SCHEMA },
-    onReceipt: ({ timesUs }) => {
-      const nowUs = systemClock.nowUs()
-      stored.record(Math.max(1, nowUs - timesUs[0]!))
-    },
-  })
-}
+const publisher = await openPublisher(session, config, {
+  outboxName: 'bench',
+  schemas: { [FLEET_STREAM]: FLEET_SCHEMA },
+  onReceipt: ({ timesUs }) => {
+    const nowUs = systemClock.nowUs()
+    stored.record(Math.max(1, nowUs - timesUs[0]!))
+  },
+})
 
 process.on('message', (message) => {
   void serve(message as LoadRequest)

@@ -40,7 +40,6 @@ export async function run({ json }: { json: boolean }): Promise<void> {
         role: 'storage',
         onMessage: () => undefined,
         onLog: say,
-        onChange: () => undefined,
         args: () => [
           ...seeds.flatMap((seed) => ['--seed', seed]),
           '--data',

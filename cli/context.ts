@@ -56,3 +56,6 @@ function override(text: string): Override {
     throw new UsageError((error as Error).message)
   }
 }
+
+/** For an option that may be given several times. */
+export const collect = (value: string, previous: string[] = []): string[] => [...previous, value]

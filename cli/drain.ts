@@ -6,7 +6,7 @@ import { EXIT } from './exit-codes.ts'
 import type { Warn } from './output.ts'
 
 /** Of the time to stop, what closing takes after draining. */
-const CLOSE_MS = 1_000
+export const CLOSE_MS = 1_000
 
 export interface DrainOptions {
   readonly timeoutMs: number
@@ -45,14 +45,18 @@ export function tellUndelivered(
   process.exitCode = EXIT.undelivered
 }
 
+/** What a disk outbox keeps is late, not gone. */
+export function outboxKeeps({ publisher }: Config): boolean {
+  return publisher.outbox.diskBytes !== undefined
+}
+
 /** What becomes of samples that W stores have not acknowledged when a program ends. */
 export function undeliveredText(undelivered: number, config: Config, why?: string): string {
-  const { mesh, publisher } = config
-  const fate =
-    publisher.outbox.diskBytes === undefined
-      ? 'the memory outbox ends with this program, and only what a store got anyway is kept (with ' +
-        'publisher.outbox.disk set, the next run sends the rest)'
-      : 'the disk outbox keeps them, and the next run sends them'
+  const { mesh } = config
+  const fate = outboxKeeps(config)
+    ? 'the disk outbox keeps them, and the next run sends them'
+    : 'the memory outbox ends with this program, and only what a store got anyway is kept (with ' +
+      'publisher.outbox.disk set, the next run sends the rest)'
   const because = why === undefined ? '' : ` (${why})`
   const samples = undelivered === 1 ? '1 sample was' : `${undelivered} samples were`
   const stores = mesh.writeQuorum === 1 ? 'any store' : `${mesh.writeQuorum} stores`

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command, CommanderError } from 'commander'
+import { collect } from './context.ts'
 import { EXIT } from './exit-codes.ts'
 import { endQuietlyOnEpipe, reportError, usageError } from './output.ts'
 import { addConfig } from './verbs/config.ts'
@@ -23,8 +24,6 @@ Begin with:
 Exit codes: 0 done, 1 failed, 2 wrong command line, configuration or input file,
 3 ended with samples that W stores have not acknowledged, 130 broken off. Errors
 are CODE: what, where, what to do; docs/errors.md has them all.`
-
-const collect = (value: string, previous: string[] = []): string[] => [...previous, value]
 
 const program = new Command('skein')
   .description('A brokerless telemetry mesh: acknowledged readings are on disk on several peers.')

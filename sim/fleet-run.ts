@@ -18,7 +18,6 @@ export interface FleetCounts {
   readonly refused: number
   readonly dropped: number
   readonly pending: number
-  readonly conflicts: number
 }
 
 export class FleetRun {
@@ -72,7 +71,6 @@ export class FleetRun {
       stored: counters.samplesStored,
       refused: this.refused,
       pending: pendingSamples,
-      conflicts: counters.conflicts,
       dropped: counters.samplesDroppedNewest + counters.samplesDroppedOldest,
     }
   }

@@ -1,4 +1,5 @@
 // What an answer covers, in words.
+import { IntervalSet } from '../../mesh/index.ts'
 import type { Coverage } from '../../storage/index.ts'
 import { counted } from '../counted.ts'
 import { count } from './units.ts'
@@ -24,7 +25,6 @@ export function describeCoverage(coverage: Coverage, rows: number): string[] {
 }
 
 function runsText(what: string, runs: readonly number[]): string[] {
-  let frames = 0
-  for (let i = 0; i < runs.length; i += 2) frames += runs[i + 1]! - runs[i]! + 1
+  const frames = new IntervalSet(runs).size
   return frames === 0 ? [] : [`${count(frames)} frame${frames === 1 ? '' : 's'} ${what}`]
 }

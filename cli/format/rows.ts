@@ -1,7 +1,8 @@
 // Rows of a query as a table: time, source, then a column per field; numbers stand at the right.
 import type { Value } from '../../mesh/index.ts'
-import { formatTime, type BucketRow, type Row } from '../../storage/index.ts'
+import type { BucketRow, Row } from '../../storage/index.ts'
 import { table, type Column } from './table.ts'
+import { timeUs } from './units.ts'
 
 /** Of the aggregator's windows: a time like that of the row. */
 const WINDOW_END = 'window_end_us'
@@ -25,16 +26,11 @@ export function rowTable(rows: readonly (Row | BucketRow)[]): string[] {
   return table(all, shown)
 }
 
-/** `2025-07-06T12:00:00.000250Z`, with microseconds only where there are any. */
-export function timeText(timeUs: number): string {
-  return formatTime(timeUs).replace(/000Z$/, 'Z')
-}
-
 function cellsOf(row: Row | BucketRow): Cells {
-  const cells: Record<string, Value | undefined> = { time: timeText(row.timeUs) }
+  const cells: Record<string, Value | undefined> = { time: timeUs(row.timeUs) }
   if (row.source !== undefined) cells['source'] = row.source
   for (const [name, value] of Object.entries(row.fields)) {
-    if (name === WINDOW_END && typeof value === 'number') cells[name] = timeText(value)
+    if (name === WINDOW_END && typeof value === 'number') cells[name] = timeUs(value)
     else if (typeof value !== 'object') cells[name] = value
     else
       for (const [aggregate, of] of Object.entries(value) as [string, Value | undefined][]) {

@@ -17,8 +17,7 @@ export type ChildMessage =
   | { readonly type: 'storage'; readonly stats: StorageStats }
   | {
       readonly type: 'aggregator'
-      /** Read, published, and published but not stored yet. */
-      readonly samples: number
+      /** Published, and published but not stored yet. */
       readonly results: number
       readonly pending: number
       readonly rssBytes: number

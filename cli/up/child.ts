@@ -18,8 +18,6 @@ export interface ChildOptions {
   readonly args: () => readonly string[]
   readonly onMessage: (message: ChildMessage) => void
   readonly onLog: (line: string) => void
-  /** What people see of it has changed. */
-  readonly onChange: () => void
 }
 
 /** A node that could not start: the code and the message it left. */
@@ -38,9 +36,6 @@ export class Child {
   state: NodeState = 'starting'
   endpoint: string | undefined
   http: string | undefined
-  /** Of the last life that ended; null when a signal ended it. */
-  exitCode: number | null = null
-  restarts = 0
   private readonly options: ChildOptions
   private process: ChildProcess | undefined
   private exited: Promise<void> = Promise.resolve()
@@ -75,7 +70,7 @@ export class Child {
       } else if (message.type === 'ready') {
         this.endpoint = message.endpoint
         this.http = message.http
-        this.become('ready')
+        this.state = 'ready'
         ready.resolve()
       }
       this.options.onMessage(message)
@@ -90,9 +85,8 @@ export class Child {
       const heard = new Promise<void>((done) => child.once('disconnect', done))
       const ended = async (code: number | null, signal: string | null): Promise<void> => {
         if (child.connected) await heard
-        this.exitCode = code
         const wasReady = this.state === 'ready'
-        this.become('stopped')
+        this.state = 'stopped'
         ready.reject(failure)
         if (wasReady && !this.stopping) {
           this.restart(code === null ? `by ${signal}` : `with ${code}`)
@@ -108,7 +102,7 @@ export class Child {
   async stop(drainMs: number): Promise<void> {
     this.stopping = true
     if (this.process === undefined || this.state === 'stopped') return
-    this.become('stopping')
+    this.state = 'stopping'
     const message: StopMessage = { type: 'stop', drainMs }
     if (this.process.connected) this.process.send(message)
     const kill = setTimeout(() => {
@@ -139,19 +133,13 @@ export class Child {
     }
   }
 
-  private become(state: NodeState): void {
-    this.state = state
-    this.options.onChange()
-  }
-
   private restarted(): void {
     this.restartMs = RESTART_MS
     this.options.onLog(`${this.name} is ready again`)
   }
 
   private restart(how: string): void {
-    this.become('restarting')
-    this.restarts += 1
+    this.state = 'restarting'
     const inSeconds = this.restartMs / 1000
     this.options.onLog(`${this.name} was ended ${how}; starting it again in ${inSeconds} s`)
     setTimeout(() => {

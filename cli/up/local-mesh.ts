@@ -24,7 +24,6 @@ export interface LocalMeshOptions {
 }
 
 export interface DerivedCounts {
-  readonly samples: number
   readonly results: number
   readonly pending: number
 }
@@ -46,7 +45,6 @@ const NO_COUNTS: FleetCounts = {
   refused: 0,
   dropped: 0,
   pending: 0,
-  conflicts: 0,
 }
 
 export class LocalMesh {
@@ -69,7 +67,8 @@ export class LocalMesh {
   /** Of the fleet's process now, and of those that ended before it. */
   private fleetNow: FleetCounts = NO_COUNTS
   private fleetBefore: FleetCounts = NO_COUNTS
-  private readonly changed = new Set<() => void>()
+  /** Set while somebody waits for another view of the members. */
+  private onMembersChanged: (() => void) | undefined
 
   constructor(options: LocalMeshOptions) {
     this.options = options
@@ -138,7 +137,7 @@ export class LocalMesh {
       roles: ['subscriber'],
       name: 'skein up',
       onWarning: (message) => this.log(message),
-      onChange: () => this.change(),
+      onChange: () => this.onMembersChanged?.(),
     })
     await this.session.subscriber({
       streams: [FLEET_STREAM],
@@ -163,16 +162,12 @@ export class LocalMesh {
       const able = stores.filter(({ suspect, refusing }) => !suspect && refusing === undefined)
       if (able.length >= writeQuorum) resolve()
     }
-    this.changed.add(look)
+    this.onMembersChanged = look
     const timer = setTimeout(resolve, QUORUM_MS)
     look()
     await promise
     clearTimeout(timer)
-    this.changed.delete(look)
-  }
-
-  private change(): void {
-    for (const look of this.changed) look()
+    this.onMembersChanged = undefined
   }
 
   private child(role: ChildRole, index: number): Child {
@@ -190,7 +185,6 @@ export class LocalMesh {
       ],
       onMessage: (message) => this.hear(child, message),
       onLog: (line) => this.log(line),
-      onChange: () => this.change(),
     })
     this.children.push(child)
     return child
@@ -258,6 +252,5 @@ function addCounts(a: FleetCounts, b: FleetCounts): FleetCounts {
     dropped: a.dropped + b.dropped,
     // What a life that ended had not delivered waits for nobody.
     pending: b.pending,
-    conflicts: a.conflicts + b.conflicts,
   }
 }

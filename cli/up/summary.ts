@@ -1,6 +1,6 @@
 // The last word of `skein up`: what was published, and what the stores say they have of it. The count
 // comes from a query to the stores, not from anybody's counters.
-import { epochStartUs, systemClock } from '../../mesh/index.ts'
+import { epochStartUs, IntervalSet, systemClock } from '../../mesh/index.ts'
 import { openAsking, type Config, type StorageStats } from '../../nodes/index.ts'
 import { FLEET_STREAM } from '../../sim/index.ts'
 import {
@@ -163,9 +163,7 @@ function openHoles(coverage: Coverage | undefined, startedUs: number): number {
   let holes = 0
   for (const { epoch, missing, lost, unreachable } of coverage?.gaps ?? []) {
     if (epochStartUs(epoch) < startedUs - EPOCH_SLACK_US) continue
-    for (const runs of [missing, lost, unreachable]) {
-      for (let i = 0; i < runs.length; i += 2) holes += runs[i + 1]! - runs[i]! + 1
-    }
+    for (const runs of [missing, lost, unreachable]) holes += new IntervalSet(runs).size
   }
   return holes
 }

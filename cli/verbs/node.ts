@@ -13,7 +13,7 @@ import {
 } from '../../nodes/index.ts'
 import { FLEET_SCHEMA, FLEET_STREAM, FleetRun } from '../../sim/index.ts'
 import { contextOf, findMesh, wantsJson } from '../context.ts'
-import { undeliveredText } from '../drain.ts'
+import { CLOSE_MS, outboxKeeps, undeliveredText } from '../drain.ts'
 import { EXIT } from '../exit-codes.ts'
 import { nodeName } from '../node-name.ts'
 import { note, printJson, reportError, warner, type Warn } from '../output.ts'
@@ -47,8 +47,6 @@ interface RunningNode {
 }
 
 const STATS_MS = 500
-/** Of the time to stop, what closing takes after draining. */
-const CLOSE_MS = 1_000
 
 const AFTER_HELP = `
 A mesh by hand, each line in a terminal or on a machine of its own, in any
@@ -124,7 +122,8 @@ async function runNode(
     if (node === undefined) process.exit(EXIT.ok)
     tellParent(node.ready)
     const telling = isChild ? tellParentTrouble(node, warn) : tellPeople(node, name, json, warn)
-    const timer = setInterval(() => void node.stats().then(tellParent), STATS_MS)
+    const tellStats = (): void => void node.stats().then(tellParent)
+    const timer = isChild ? setInterval(tellStats, STATS_MS) : undefined
     const why = await stopping
     if (!isChild && !json) note(`${why}: draining; a second one ends at once`)
     clearInterval(timer)
@@ -223,8 +222,8 @@ async function aggregator({ config, name, warn }: NodeOptions): Promise<RunningN
   await node.start()
   const { reads, writes } = node.streams
   const stats = (): ChildMessage => {
-    const { samples, results, pending } = node
-    return { type: 'aggregator', samples, results, pending, rssBytes: process.memoryUsage.rss() }
+    const { results, pending } = node
+    return { type: 'aggregator', results, pending, rssBytes: process.memoryUsage.rss() }
   }
   return {
     ready: { type: 'ready' },
@@ -235,7 +234,7 @@ async function aggregator({ config, name, warn }: NodeOptions): Promise<RunningN
       const undelivered = await node.close(drainMs)
       tellParent(stats())
       await session.close()
-      return unkept(config, undelivered)
+      return outboxKeeps(config) ? 0 : undelivered
     },
   }
 }
@@ -259,12 +258,7 @@ async function fleet({ config, name, warn }: NodeOptions): Promise<RunningNode> 
     stop: async (drainMs) => {
       const undelivered = await run.close(drainMs)
       tellParent(stats())
-      return unkept(config, undelivered)
+      return outboxKeeps(config) ? 0 : undelivered
     },
   }
-}
-
-/** What a disk outbox keeps is late, not gone. */
-function unkept(config: Config, undelivered: number): number {
-  return config.publisher.outbox.diskBytes === undefined ? undelivered : 0
 }

@@ -15,6 +15,7 @@ import { contextOf, findMesh, wantsJson } from '../context.ts'
 import { drain, tellUndelivered } from '../drain.ts'
 import { EXIT } from '../exit-codes.ts'
 import { note, printJson, UsageError, warner, wholeNumber } from '../output.ts'
+import { orStop } from '../or-stop.ts'
 import { Refusals } from '../refusals.ts'
 import { readRows, type RowResult } from '../rows.ts'
 import { streamName } from '../stream-name.ts'
@@ -117,9 +118,9 @@ async function publishRows(
   { sensor, refusals, rowOf, strict }: RowSink,
   stopping: Promise<unknown>,
 ): Promise<void> {
-  const stop = stopping.then(() => 'stop' as const)
+  const unlessStopped = orStop(stopping)
   for (;;) {
-    const next = await Promise.race([rows.next(), stop])
+    const next = await unlessStopped(rows.next())
     if (next === 'stop' || next.done === true) return
     const { value } = next
     if ('reading' in value) rowOf.set(value.reading.sample, value.row)
@@ -127,7 +128,7 @@ async function publishRows(
       'reason' in value
         ? value.reason
         : // With the outbox full this may take as long as the stores are away.
-          await Promise.race([sensor.publish(value.reading), stop])
+          await unlessStopped(sensor.publish(value.reading))
     if (reason === 'stop') return
     if (reason !== undefined) refusals.add(value.row, reason)
     if (strict && refusals.count > 0) return

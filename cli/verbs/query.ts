@@ -15,7 +15,7 @@ import {
 } from '../../storage/index.ts'
 import { nearestName, systemClock } from '../../mesh/index.ts'
 import { streamName } from '../stream-name.ts'
-import { contextOf, findMesh, wantsJson } from '../context.ts'
+import { collect, contextOf, findMesh, wantsJson } from '../context.ts'
 import { describeCoverage } from '../format/coverage.ts'
 import { rowTable } from '../format/rows.ts'
 import { note, printJson, printLine, UsageError, warner, wholeNumber } from '../output.ts'
@@ -36,8 +36,6 @@ interface QueryFlags {
 
 /** Rows shown on a terminal before it says how to get all. */
 const TABLE_ROWS_MAX = 1000
-
-const collect = (value: string, previous: string[] = []): string[] => [...previous, value]
 
 export function addQuery(program: Command): void {
   const query = program

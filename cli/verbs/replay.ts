@@ -18,6 +18,7 @@ import { counted } from '../counted.ts'
 import { drain, tellUndelivered } from '../drain.ts'
 import { EXIT } from '../exit-codes.ts'
 import { note, printJson, UsageError, warner, wholeNumber } from '../output.ts'
+import { orStop, type OrStop } from '../or-stop.ts'
 import { Refusals } from '../refusals.ts'
 import { tellWhenWaiting } from '../waiting.ts'
 
@@ -154,6 +155,7 @@ async function send(
 ): Promise<boolean> {
   const stop = new AbortController()
   void stopping.then(() => stop.abort())
+  const unlessStopped = orStop(stopping)
   const startMs = systemClock.monotonicMs()
   for await (const item of recording) {
     if (stop.signal.aborted) return false
@@ -165,7 +167,7 @@ async function send(
       const dueMs = startMs + item.offsetUs / 1000 / speed
       await pause(dueMs - systemClock.monotonicMs(), stop.signal)
     }
-    if (!(await publishFrame(publisher, recording.stream, item, stopping))) return false
+    if (!(await publishFrame(publisher, recording.stream, item, unlessStopped))) return false
   }
   return !stop.signal.aborted
 }
@@ -180,11 +182,10 @@ async function publishFrame(
   publisher: Publisher,
   stream: string,
   frame: ReplayFrame,
-  stopping: Promise<unknown>,
+  unlessStopped: OrStop,
 ): Promise<boolean> {
-  const stop = stopping.then(() => 'stop' as const)
   while (!publisher.publishFrame(stream, frame.source, frame.samples)) {
-    if ((await Promise.race([publisher.room(), stop])) === 'stop') return false
+    if ((await unlessStopped(publisher.room())) === 'stop') return false
   }
   return true
 }

@@ -6,7 +6,7 @@ import { askFrom, onAnyPort, openSession, stopRequested, type Config } from '../
 import { formatTime, toJsonFields } from '../../storage/index.ts'
 import { contextOf, findMesh, wantsJson } from '../context.ts'
 import { jsonLine } from '../format/json-line.ts'
-import { timeText } from '../format/rows.ts'
+import { timeUs as timeText } from '../format/units.ts'
 import { note, warner, wholeNumber } from '../output.ts'
 import { streamName } from '../stream-name.ts'
 

@@ -6,7 +6,7 @@ import { MeshError } from '../../mesh/index.ts'
 import { STOP_MS, stopRequested, type Config, type Override } from '../../nodes/index.ts'
 import { parseDuration } from '../../storage/index.ts'
 import { contextOf, wantsJson, type GlobalFlags } from '../context.ts'
-import { undeliveredText } from '../drain.ts'
+import { outboxKeeps, undeliveredText } from '../drain.ts'
 import { counted } from '../counted.ts'
 import { EXIT } from '../exit-codes.ts'
 import { printJson, printLine, UsageError, warner } from '../output.ts'
@@ -28,7 +28,7 @@ const AFTER_HELP = `
 Examples:
   skein up --vehicles 200 --rate 10         a busier fleet
   skein up --duration 20s --json --fresh    one line of JSON, from empty stores
-  skein up --data .skein-2 --seed tcp://127.0.0.1:7711    a second mesh beside it
+  skein up --data .other --seed tcp://127.0.0.1:7711    a second mesh beside it
   skein up --storage 1 --set mesh.replicas=1 --set mesh.writeQuorum=1
 
 What was stored is still there at the next start. Ctrl-C drains, flushes and
@@ -125,10 +125,9 @@ async function ended(stopping: Promise<unknown>, durationMs: number): Promise<'d
 /** And says why it is not 0. */
 function exitCodeOf(mesh: LocalMesh, config: Config, { samples }: Summary, json: boolean): number {
   const { pending } = mesh.fleet
-  const isKept = config.publisher.outbox.diskBytes !== undefined
   if (pending > 0) {
     warner(json)(undeliveredText(pending, config, mesh.trouble))
-    return isKept ? EXIT.ok : EXIT.undelivered
+    return outboxKeeps(config) ? EXIT.ok : EXIT.undelivered
   }
   const { published, stored, duplicates } = samples
   if (stored === null || (stored === published && duplicates === 0)) return EXIT.ok

@@ -53,11 +53,6 @@ export class AggregatorNode {
     ]
   }
 
-  /** Samples read so far. */
-  get samples(): number {
-    return this.subscriber?.counters.samples ?? 0
-  }
-
   /** Results that are not stored yet. */
   get pending(): number {
     return this.publisher?.pendingSamples ?? 0

@@ -81,9 +81,6 @@ const mappingShape = z
 export type Mapping = z.infer<typeof mappingShape>
 export type FieldMapping = z.infer<typeof fieldShape>
 
-/** Begins the message of a key that is not there. */
-const IS_MISSING = 'is missing'
-
 interface Fault {
   readonly path: readonly (string | number)[]
   readonly message: string
@@ -125,10 +122,7 @@ export function parseMapping(text: string, file = 'mapping'): Mapping {
     file,
     result.error.issues
       .flatMap((issue) => describe(issue))
-      .map(({ path, message }) => ({
-        line: lineOf(document, lines, path),
-        message: path.length === 0 ? message : faultText(path, message),
-      })),
+      .map(({ path, message }) => ({ line: lineOf(document, lines, path), message })),
   )
 }
 
@@ -224,16 +218,18 @@ function* convertFaults(field: FieldMapping, index: number): Generator<Fault> {
   }
 }
 
+/** With messages that name the place. */
 function describe(issue: z.core.$ZodIssue): Fault[] {
   const path = issue.path.filter((part) => typeof part !== 'symbol')
   if (path.length > 0 && issue.input === undefined && issue.code.startsWith('invalid_')) {
-    return [{ path, message: `${IS_MISSING}${choicesOf(issue)}` }]
+    return [{ path, message: `${pathText(path)} is missing${choicesOf(issue)}` }]
   }
-  if (issue.code !== 'unrecognized_keys') return [{ path, message: issue.message }]
+  if (issue.code !== 'unrecognized_keys') return [{ path, message: at(path, issue.message) }]
   const known = keysAt(path)
   return issue.keys.map((key) => {
     const hint = suggestion(key, known) || `; known here are ${known.join(', ')}`
-    return { path: [...path, key], message: `unknown key${hint}` }
+    const place = [...path, key]
+    return { path: place, message: at(place, `unknown key${hint}`) }
   })
 }
 
@@ -257,9 +253,8 @@ function unwrap(shape: z.core.$ZodType | undefined): z.core.$ZodType | undefined
   return shape instanceof z.ZodOptional ? shape.unwrap() : shape
 }
 
-function faultText(path: Fault['path'], message: string): string {
-  const separator = message.startsWith(IS_MISSING) ? ' ' : ': '
-  return `${pathText(path)}${separator}${message}`
+function at(path: Fault['path'], message: string): string {
+  return path.length === 0 ? message : `${pathText(path)}: ${message}`
 }
 
 function pathText(path: readonly (string | number)[]): string {

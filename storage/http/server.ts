@@ -1,7 +1,7 @@
 // The HTTP server of a peer. Every peer answers queries for the whole mesh; storage peers also serve
 // other stores under /v1/peer/. Whoever starts it passes in what it stands on; it knows of no disk,
 // transport or configuration.
-import { fastify, type FastifyInstance } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import type { StorePeer } from '../query/peer.ts'
 import { HttpError, toErrorAnswer } from './http-errors.ts'
 import { addPeerRoutes } from './peer-routes.ts'
@@ -27,6 +27,8 @@ export interface PeerServer extends AsyncDisposable {
 
 /** Resolves once it listens. @throws whatever listen throws, EADDRINUSE for one. */
 export async function createPeerServer(options: PeerServerOptions): Promise<PeerServer> {
+  // Only here: it takes every program that merely asks 40 ms to load.
+  const { fastify } = await import('fastify')
   const app = fastify({
     forceCloseConnections: true,
     // A long header or URL is nobody's query.
