@@ -155,7 +155,7 @@ export class StorageNode {
 
   private async openIngest(): Promise<Ingest> {
     const { mesh, transport } = this.place.session
-    const { schemas, store, writer } = this.disk
+    const { schemas, writer } = this.disk
     const exchange = new SchemaExchange({
       mesh,
       transport,
@@ -169,7 +169,6 @@ export class StorageNode {
       mesh,
       transport,
       clock: systemClock,
-      store,
       storeId: this.storeId,
       writer,
       exchange,

@@ -20,3 +20,8 @@ export type StorageErrorCode = (typeof STORAGE_ERROR_CODES)[number]
 export class StorageError extends CodedError<StorageErrorCode> {
   override readonly name = 'StorageError'
 }
+
+/** What anything that was thrown says. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -48,6 +48,8 @@ export interface FrameStore extends AsyncDisposable {
   append(frames: readonly StoredFrame[]): Promise<void>
   lane(key: LaneKey): LaneRecord | undefined
   lanes(): Iterable<LaneRecord>
+  /** The lanes of one source's stream. */
+  lanesOf(stream: string, source: string): Iterable<LaneRecord>
   /** CRC-32 of a held frame, for telling a duplicate from a conflict. */
   crcOf(key: LaneKey, sequence: number): Promise<number | undefined>
   /** Held frames of one lane with sequence in [from, to], in order, CRC checked, damaged ones left out and listed. */
@@ -61,4 +63,12 @@ export interface FrameStore extends AsyncDisposable {
   stats(): Promise<{ diskBytes: number; frames: number; samples: number; buckets: number }>
   /** Seals what it knows, so that the next open need not scan. */
   close(): Promise<void>
+}
+
+/** What the writer needs of a store beyond FrameStore. */
+export interface WritableStore extends FrameStore {
+  /** CRCs of those of the sequences that are held. */
+  crcsOf(key: LaneKey, sequences: readonly number[]): Promise<ReadonlyMap<number, number>>
+  /** After a failed append: checks what is there and takes appends again. @throws StorageError otherwise. */
+  reopen(): Promise<void>
 }

@@ -7,7 +7,6 @@ import {
   readFrame,
   readMessage,
   ackTopic,
-  type AckLevel,
   type Clock,
   type Conflict,
   type Frame,
@@ -21,7 +20,6 @@ import {
   type StoreId,
   type Transport,
 } from '../mesh/index.ts'
-import type { FrameStore } from './frame-store.ts'
 import type { CommitResult, Writer } from './writer.ts'
 
 /** A publisher not heard for this long no longer has a share of the budget. */
@@ -38,7 +36,6 @@ export interface IngestOptions {
   readonly mesh: MeshIdentity
   readonly transport: Transport
   readonly clock: Clock
-  readonly store: FrameStore
   readonly storeId: StoreId
   readonly writer: Writer<PeerId>
   readonly exchange: SchemaExchange
@@ -46,7 +43,6 @@ export interface IngestOptions {
   /** Acknowledges nothing until this store is a member of the mesh. */
   readonly isMember: () => boolean
   readonly budgetBytes: number
-  readonly level?: AckLevel
 }
 
 export interface IngestCounters {
@@ -157,7 +153,7 @@ export class Ingest {
     results: readonly CommitResult<PeerId>[],
     grantBytes: number,
   ): void {
-    const { mesh, storeId, transport, level = 'synced' } = this.options
+    const { mesh, storeId, transport } = this.options
     const sequences = new Map<LaneKey, IntervalSet>()
     const conflicts: Conflict[] = []
     for (const { outcome, laneKey, sequence } of results) {
@@ -173,7 +169,7 @@ export class Ingest {
     for (const [lane, touched] of sequences) {
       lanes.push({ lane, runs: touched.toRuns().slice(0, 2 * ACK_RUNS_MAX) })
     }
-    const ack = { storeId, level, grantBytes, lanes, conflicts }
+    const ack = { storeId, level: 'synced', grantBytes, lanes, conflicts } as const
     transport.publish(ackTopic(publisher), encodeAck(mesh.id, ack), publisher)
     this.counters.acksSent += 1
   }

@@ -5,6 +5,11 @@
 import { readFrame, type Epoch, type Frame, type LaneKey, type Sample } from '../mesh/index.ts'
 import type { LaneRecord, StoredFrame } from './frame-store.ts'
 
+/** The newest sample of each (stream, source), by time and then by name. */
+export interface LatestTable {
+  get(stream: string, source: string): LatestEntry | undefined
+}
+
 export interface LatestEntry {
   readonly epoch: Epoch
   readonly sequence: number
@@ -34,6 +39,11 @@ export interface LatestOptions {
   readonly bytesMax?: number
 }
 
+/** The newest frame of one of a source's lanes. */
+interface Candidate extends Age {
+  readonly key: LaneKey
+}
+
 interface Slot {
   lastUs: number
   epoch: Epoch
@@ -45,6 +55,8 @@ interface Slot {
 }
 
 const BYTES_MAX = 64 << 20
+/** Read side by side at the start: a frame each, from wherever on the disk it is. */
+const SOURCES_AT_ONCE = 16
 /** Where the newest frame of a lane is damaged: lanes are nearly in order of time. */
 const LOOK_BACK_FRAMES = 64
 /** Frames of one source differ a little in size: room to spare saves making a buffer for each. */
@@ -64,7 +76,7 @@ export class Latest {
 
   /** Fills the table from what a store holds: reads one frame for each stream and source. */
   async rebuild(store: NewestFrames): Promise<void> {
-    const bySource = new Map<string, (Age & { readonly key: LaneKey })[]>()
+    const bySource = new Map<string, Candidate[]>()
     for (const { lane, lastUs, sequence } of store.newest()) {
       const name = `${lane.stream}\0${lane.source}`
       const candidate = { key: lane.key, lastUs, epoch: lane.epoch, sequence }
@@ -72,13 +84,10 @@ export class Latest {
       if (others === undefined) bySource.set(name, [candidate])
       else others.push(candidate)
     }
-    for (const candidates of bySource.values()) {
-      candidates.sort((a, b) => (isNewer(a, b) ? -1 : 1))
-      for (const { key, sequence } of candidates) {
-        if (await this.readInto(store, key, sequence, sequence)) break
-        // Damaged: the newest is now among those before it, or in another lane.
-        await this.readInto(store, key, Math.max(1, sequence - LOOK_BACK_FRAMES), sequence - 1)
-      }
+    const sources = [...bySource.values()]
+    for (let at = 0; at < sources.length; at += SOURCES_AT_ONCE) {
+      const some = sources.slice(at, at + SOURCES_AT_ONCE)
+      await Promise.all(some.map((candidates) => this.readNewest(store, candidates)))
     }
   }
 
@@ -105,6 +114,15 @@ export class Latest {
 
   sources(stream: string): IterableIterator<string> {
     return (this.table.get(stream) ?? new Map<string, Slot>()).keys()
+  }
+
+  private async readNewest(store: NewestFrames, candidates: Candidate[]): Promise<void> {
+    candidates.sort((a, b) => (isNewer(a, b) ? -1 : 1))
+    for (const { key, sequence } of candidates) {
+      if (await this.readInto(store, key, sequence, sequence)) return
+      // Damaged: the newest is now among those before it, or in another lane.
+      await this.readInto(store, key, Math.max(1, sequence - LOOK_BACK_FRAMES), sequence - 1)
+    }
   }
 
   private async readInto(

@@ -7,6 +7,7 @@ import {
   IntervalSet,
   rankStores,
   shardOf,
+  SHARDS,
   type Clock,
   type MembershipView,
   type StoreId,
@@ -135,8 +136,11 @@ function isOnOwners(
     heldBy.set(storeId, new Map(lanes.map((lane) => [laneName(lane), new IntervalSet(lane.held)])))
   }
   const stores = [...digests.keys()]
+  const ownersOf = Array.from({ length: SHARDS }, (_, shard) =>
+    rankStores(shard, stores).slice(0, replicas),
+  )
   for (const [key, { source, runs }] of known) {
-    for (const owner of rankStores(shardOf(source), stores).slice(0, replicas)) {
+    for (const owner of ownersOf[shardOf(source)]!) {
       const held = heldBy.get(owner)?.get(key) ?? new IntervalSet()
       if (!runs.minus(held).isEmpty) return false
     }

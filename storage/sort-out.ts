@@ -3,8 +3,7 @@
 // frames for duplicates: the index knows the CRC-32 of what is held.
 import { createHash } from 'node:crypto'
 import type { Frame, LaneKey } from '../mesh/index.ts'
-import type { StoredFrame } from './frame-store.ts'
-import type { WritableStore } from './writer.ts'
+import type { StoredFrame, WritableStore } from './frame-store.ts'
 
 export type Verdict = 'stored' | 'duplicate' | 'conflict'
 

@@ -8,7 +8,8 @@ import { collect, EPOCHS, START_US, testFrame, testRun } from './conformance/tes
 import { StorageError } from './errors.ts'
 import type { StoredFrame } from './frame-store.ts'
 import { openLevelStore, type LevelStore } from './level/level-store.ts'
-import { Writer, type CommitResult, type WritableStore } from './writer.ts'
+import type { WritableStore } from './frame-store.ts'
+import { Writer, type CommitResult } from './writer.ts'
 
 const KEY = laneKey('VH001', 'vehicle.motion', EPOCHS[0]!)
 

@@ -9,17 +9,9 @@
 import type { Clock, Frame, LaneKey, Timer } from '../mesh/index.ts'
 import { BatchQueue, type QueuedFrame } from './batch-queue.ts'
 import type { StorageErrorCode } from './errors.ts'
-import type { FrameStore, StoredFrame } from './frame-store.ts'
+import type { StoredFrame, WritableStore } from './frame-store.ts'
 import { asWriteError } from './level/disk.ts'
 import { sortOut, type NameConflict, type Verdict } from './sort-out.ts'
-
-/** What the writer needs of a store beyond FrameStore. */
-export interface WritableStore extends FrameStore {
-  /** CRCs of those of the sequences that are held. */
-  crcsOf(key: LaneKey, sequences: readonly number[]): Promise<ReadonlyMap<number, number>>
-  /** After a failed append: checks what is there and takes appends again. @throws StorageError otherwise. */
-  reopen(): Promise<void>
-}
 
 /**
  * stored: on the disk now. duplicate: was there already, same bytes. conflict: other bytes are there

@@ -78,26 +78,28 @@ export class StoreDisk implements AsyncDisposable {
   static async open(options: DiskOptions): Promise<StoreDisk> {
     const { config, name } = options
     const { name: meshName, replicas, writeQuorum } = config.mesh
-    const directory = await openStoreDirectory({
-      directory: join(config.dataPath, name),
-      mesh: meshIdentity(meshName, replicas, writeQuorum),
-      shards: SHARDS,
-      clock: systemClock,
-      random: systemRandom,
-    })
-    try {
-      const schemas = await openSchemaStore(directory.path('schemas'))
-      const store = await openLevelStore({
+    // Closed again, in the reverse order, unless all of it opens.
+    await using opened = new AsyncDisposableStack()
+    const directory = opened.use(
+      await openStoreDirectory({
+        directory: join(config.dataPath, name),
+        mesh: meshIdentity(meshName, replicas, writeQuorum),
+        shards: SHARDS,
+        clock: systemClock,
+        random: systemRandom,
+      }),
+    )
+    const schemas = await openSchemaStore(directory.path('schemas'))
+    const store = opened.use(
+      await openLevelStore({
         directory: directory.directory,
         bucketMs: config.storage.bucketUs / 1000,
-      })
-      const disk = new StoreDisk(directory, schemas, store, options)
-      await disk.latest.rebuild(store)
-      return disk
-    } catch (error) {
-      await directory.close()
-      throw error
-    }
+      }),
+    )
+    const disk = new StoreDisk(directory, schemas, store, options)
+    await disk.latest.rebuild(store)
+    opened.move()
+    return disk
   }
 
   /** Settles what was taken, seals the store, and lets others have the directory. */

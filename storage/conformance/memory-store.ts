@@ -2,9 +2,14 @@
 // statement of what a FrameStore does. It survives nothing. Damage and broken writes can be staged.
 import { IntervalSet, laneKey, readFrame, type Frame, type LaneKey } from '../../mesh/index.ts'
 import { StorageError } from '../errors.ts'
-import type { DamagedFrame, FrameRange, LaneRecord, StoredFrame } from '../frame-store.ts'
+import type {
+  DamagedFrame,
+  FrameRange,
+  LaneRecord,
+  StoredFrame,
+  WritableStore,
+} from '../frame-store.ts'
 import { skipRuns } from '../level/lane-state.ts'
-import type { WritableStore } from '../writer.ts'
 
 /** What keeping a frame costs beside its bytes, roughly. */
 const RECORD_BYTES = 64
@@ -45,6 +50,12 @@ export class MemoryStore implements WritableStore {
 
   lanes(): Iterable<LaneRecord> {
     return this.byLane.values()
+  }
+
+  *lanesOf(stream: string, source: string): Iterable<LaneRecord> {
+    for (const lane of this.byLane.values()) {
+      if (lane.stream === stream && lane.source === source) yield lane
+    }
   }
 
   async crcOf(key: LaneKey, sequence: number): Promise<number | undefined> {

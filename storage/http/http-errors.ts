@@ -1,6 +1,6 @@
 // Every error leaves as {"error":{"code","message","details"}} with the status that fits. Codes are
 // those of storage/errors.ts, and the HTTP_ ones below for what never reached a handler.
-import { StorageError, type StorageErrorCode } from '../errors.ts'
+import { messageOf, StorageError, type StorageErrorCode } from '../errors.ts'
 
 export interface ErrorBody {
   readonly error: {
@@ -41,7 +41,7 @@ export function toErrorAnswer(error: unknown): { status: number; body: ErrorBody
   if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
     return answer(413, 'HTTP_BODY_TOO_LARGE', 'the body is larger than this route takes')
   }
-  const message = error instanceof Error ? error.message : String(error)
+  const message = messageOf(error)
   if (statusCode !== undefined && statusCode < 500) {
     return answer(statusCode, 'HTTP_BAD_REQUEST', message)
   }

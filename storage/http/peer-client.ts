@@ -11,8 +11,8 @@ import type {
   ScanEvent,
   ScanRequest,
   StorePeer,
+  StreamPart,
 } from '../query/peer.ts'
-import type { StreamPart } from '../query/streams.ts'
 import { readRecords } from './frame-records.ts'
 import { readLines } from './ndjson.ts'
 import { decodeScanLine } from './scan-lines.ts'

@@ -2,6 +2,7 @@
 // other stores under /v1/peer/. Whoever starts it passes in what it stands on; it knows of no disk,
 // transport or configuration.
 import type { FastifyInstance } from 'fastify'
+import { messageOf } from '../errors.ts'
 import type { StorePeer } from '../query/peer.ts'
 import { HttpError, toErrorAnswer } from './http-errors.ts'
 import { addPeerRoutes } from './peer-routes.ts'
@@ -61,8 +62,7 @@ function acceptJson(app: FastifyInstance): void {
     try {
       done(null, JSON.parse(body as string))
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error)
-      done(new HttpError(400, 'HTTP_BAD_JSON', `the body is not JSON: ${reason}`))
+      done(new HttpError(400, 'HTTP_BAD_JSON', `the body is not JSON: ${messageOf(error)}`))
     }
   })
 }

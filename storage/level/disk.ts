@@ -4,7 +4,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { createDirectory, syncDirectory } from '../../mesh/index.ts'
-import { StorageError } from '../errors.ts'
+import { messageOf, StorageError } from '../errors.ts'
 
 /**
  * Up to this many bytes go to the page cache on this thread: some microseconds, against fifty and more
@@ -125,10 +125,6 @@ function causesOf(error: unknown): unknown[] {
     causes.push(at.cause)
   }
   return causes
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }
 
 /** Enough for a batch of the writer: below this a disk is as good as full. */

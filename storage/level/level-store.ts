@@ -145,6 +145,10 @@ export class LevelStore implements FrameStore {
     return this.table.values()
   }
 
+  lanesOf(stream: string, source: string): readonly LaneRecord[] {
+    return this.table.of(stream, source)
+  }
+
   async crcOf(key: LaneKey, sequence: number): Promise<number | undefined> {
     return (await this.crcsOf(key, [sequence])).get(sequence)
   }

@@ -15,13 +15,6 @@ import {
   writeSegmentHeader,
 } from './record.ts'
 
-/** Where in a segment a record stands. */
-export interface SegmentPlace {
-  readonly segment: number
-  readonly table: FrameTable
-  readonly index: number
-}
-
 /** What the index says of a finished segment. */
 export interface SegmentSummary {
   readonly bytes: number

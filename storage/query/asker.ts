@@ -9,9 +9,10 @@
 //                                                                        read a frame: plan again
 import type { Clock, StoreId } from '../../mesh/index.ts'
 import type { Coverage } from '../coverage.ts'
+import { messageOf } from '../errors.ts'
 import { bucketRow, mergeBucket, type BucketPartial, type BucketRow } from './aggregate.ts'
 import { withDeadline } from './deadline.ts'
-import { DigestRound, messageOf, type Asked, type LocalStore } from './digest-round.ts'
+import { DigestRound, type Asked, type LocalStore } from './digest-round.ts'
 import { fieldFilter } from './filter.ts'
 import { Holdings } from './holdings.ts'
 import { mergeSorted } from './merge.ts'

@@ -1,7 +1,7 @@
 // The first half of a query: every store that can be found says what it knows. Each answer carries
 // that store's own table of the mesh's stores, so one reachable store is enough to find all.
 import { currentMembers, mergeTables, type MemberTable, type StoreId } from '../../mesh/index.ts'
-import { StorageError } from '../errors.ts'
+import { messageOf, StorageError } from '../errors.ts'
 import { didYouMean } from '../nearest.ts'
 import type { DigestAnswer, Member, QueryPeer } from './peer.ts'
 
@@ -113,8 +113,4 @@ function thereAre(streams: readonly string[]): string {
   const more = streams.length - NAMED_MAX
   const rest = more > 0 ? ` and ${more} more` : ''
   return `There are: ${streams.slice(0, NAMED_MAX).join(', ')}${rest}.`
-}
-
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

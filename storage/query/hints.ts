@@ -3,7 +3,7 @@
 // ones the answer is the same, and slower.
 import { epochStartUs } from '../../mesh/index.ts'
 import type { FrameStore } from '../frame-store.ts'
-import type { LatestTable } from './scan.ts'
+import type { LatestTable } from '../latest.ts'
 
 export interface ScanHints {
   /** Begin of the first epoch: samples are rarely older than their publisher. */
@@ -14,7 +14,7 @@ export interface ScanHints {
   readonly density: number
 }
 
-/** Undefined when nothing is known. Cost: one pass over all lanes, and a look-up per source. */
+/** Undefined when nothing is known. Cost: two look-ups per source. */
 export function scanHints(
   store: FrameStore,
   latest: LatestTable,
@@ -24,11 +24,13 @@ export function scanHints(
   let oldestUs = Number.POSITIVE_INFINITY
   let newestUs = 0
   let samples = 0
-  for (const lane of store.lanes()) {
-    if (lane.stream !== stream || lane.sampleCount === 0 || !sources.has(lane.source)) continue
-    oldestUs = Math.min(oldestUs, epochStartUs(lane.epoch))
-    newestUs = Math.max(newestUs, lane.lastIngestUs)
-    samples += lane.sampleCount
+  for (const source of sources) {
+    for (const { epoch, lastIngestUs, sampleCount } of store.lanesOf(stream, source)) {
+      if (sampleCount === 0) continue
+      oldestUs = Math.min(oldestUs, epochStartUs(epoch))
+      newestUs = Math.max(newestUs, lastIngestUs)
+      samples += sampleCount
+    }
   }
   if (samples === 0) return undefined
   const density = samples / Math.max(1, newestUs - oldestUs)

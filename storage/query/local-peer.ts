@@ -11,9 +11,10 @@ import type {
   ScanEvent,
   ScanRequest,
   StorePeer,
+  StreamPart,
 } from './peer.ts'
 import { scan, type ScanSource } from './scan.ts'
-import { describeStreams, type StreamPart } from './streams.ts'
+import { describeStreams } from './streams.ts'
 
 /** What all scans under way may hold, in values of roughly 16 bytes; each has its share, within bounds. */
 const SCANS_WEIGHT_MAX = 2_000_000

@@ -5,7 +5,6 @@ import type { LaneDigest } from '../coverage.ts'
 import type { BucketPartial } from './aggregate.ts'
 import type { Query } from './query.ts'
 import type { Position, Row } from './row.ts'
-import type { StreamPart } from './streams.ts'
 
 /** One row of a store's member table. Stores without an endpoint count, but cannot be asked. */
 export interface Member {
@@ -71,6 +70,25 @@ export type ScanEvent =
   | { readonly rows: readonly Row[] }
   | { readonly buckets: readonly BucketPartial[] }
   | { readonly unreadable: readonly UnreadableRuns[] }
+
+export interface StreamField {
+  readonly name: string
+  /** As the schema says: `number`, or a list where several are allowed. */
+  readonly type: string | readonly string[]
+  readonly unit?: string
+  /** COVESA VSS path. */
+  readonly vss?: string
+  readonly description?: string
+}
+
+/** A stream as one store sees it. */
+export interface StreamPart {
+  readonly stream: string
+  readonly sources: readonly string[]
+  readonly fields: readonly StreamField[]
+  /** Whether its schema was inferred from samples rather than declared. */
+  readonly inferred: boolean
+}
 
 export interface QueryPeer {
   digest(request: DigestRequest, signal: AbortSignal): Promise<DigestAnswer>

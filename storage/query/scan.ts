@@ -11,26 +11,16 @@ import {
   type Schema,
   type SchemaId,
 } from '../../mesh/index.ts'
+import { messageOf } from '../errors.ts'
 import type { FrameStore } from '../frame-store.ts'
 import { fieldFilter } from './filter.ts'
 import { BucketGathering, RowGathering } from './gather.ts'
+import type { LatestTable } from '../latest.ts'
 import { scanHints } from './hints.ts'
 import type { EpochRuns, ScanEvent, ScanRequest, SourcePart, UnreadableRuns } from './peer.ts'
 import type { DownsampleQuery, LatestQuery, RangeQuery } from './query.ts'
 import { comparer, type Position, type Row } from './row.ts'
 import { windows, type Window, type WindowPlan } from './window.ts'
-
-/** The newest sample of each (stream, source), by time and then by name (storage/latest.ts). */
-export interface LatestTable {
-  get(stream: string, source: string): LatestEntry | undefined
-}
-
-export interface LatestEntry {
-  readonly epoch: Epoch
-  readonly sequence: number
-  readonly index: number
-  readonly sample: Sample
-}
 
 export type SchemaLookup = (id: SchemaId) => Schema | undefined | Promise<Schema | undefined>
 
@@ -129,10 +119,10 @@ async function newestReadable(
 }
 
 function heldRuns(store: FrameStore, stream: string, source: string): EpochRuns[] {
-  const lanes = [...store.lanes()].filter(
-    (lane) => lane.stream === stream && lane.source === source,
-  )
-  return lanes.map(({ epoch, held }) => ({ epoch, runs: held.toRuns() }))
+  return Array.from(store.lanesOf(stream, source), ({ epoch, held }) => ({
+    epoch,
+    runs: held.toRuns(),
+  }))
 }
 
 class Scan {
@@ -247,7 +237,7 @@ class Scan {
     try {
       return codecFor(frame.codec).decode(frame.body, frame.count, schema)
     } catch (error) {
-      return `codec ${frame.codec}: ${error instanceof Error ? error.message : String(error)}`
+      return `codec ${frame.codec}: ${messageOf(error)}`
     }
   }
 

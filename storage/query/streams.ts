@@ -1,26 +1,8 @@
 // Which streams there are and what they hold, from the data itself: there is no registry to ask.
 import type { FrameStore, LaneRecord } from '../frame-store.ts'
+import type { StreamField, StreamPart } from './peer.ts'
 import type { SchemaLookup } from './scan.ts'
 import { SCHEMA_STREAM, type Schema } from '../../mesh/index.ts'
-
-export interface StreamField {
-  readonly name: string
-  /** As the schema says: `number`, or a list where several are allowed. */
-  readonly type: string | readonly string[]
-  readonly unit?: string
-  /** COVESA VSS path. */
-  readonly vss?: string
-  readonly description?: string
-}
-
-/** A stream as one store sees it. */
-export interface StreamPart {
-  readonly stream: string
-  readonly sources: readonly string[]
-  readonly fields: readonly StreamField[]
-  /** Whether its schema was inferred from samples rather than declared. */
-  readonly inferred: boolean
-}
 
 /** A stream as the mesh sees it. */
 export interface StreamSummary extends Omit<StreamPart, 'sources'> {

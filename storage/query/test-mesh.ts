@@ -22,7 +22,7 @@ import { Asker } from './asker.ts'
 import { LocalPeer } from './local-peer.ts'
 import type { Member, QueryPeer, ScanEvent } from './peer.ts'
 import { comparePositions, type Row } from './row.ts'
-import type { LatestEntry, LatestTable } from './scan.ts'
+import type { LatestEntry, LatestTable } from '../latest.ts'
 
 export const STREAM = 'vehicle.motion'
 export const T0 = 1_751_803_200_000_000
