@@ -2,8 +2,8 @@
 import { spawnSync } from 'node:child_process'
 import { afterAll, describe, expect, test } from 'vitest'
 import { eventually } from '../mesh/conformance/eventually.ts'
-import { systemRandom } from '../mesh/index.ts'
 import { childrenOf, onlyJson, Shell, type Command, type Ended } from './harness/command.ts'
+import { testMeshName } from './harness/mesh.ts'
 import { freeEndpoint } from './harness/ports.ts'
 
 const shell = new Shell()
@@ -15,7 +15,7 @@ const STOP_MS = 10_000
 /** The command line of a mesh of one store, up to its verb. */
 async function meshOf(cwd: string): Promise<{ flags: string[]; seed: string }> {
   const seed = await freeEndpoint()
-  const name = `test-${Buffer.from(systemRandom.bytes(8)).toString('hex')}`
+  const name = testMeshName()
   const settings = [`mesh.name=${name}`, 'mesh.replicas=1', 'mesh.writeQuorum=1']
   const flags = ['--data', cwd, '--seed', seed, ...settings.flatMap((text) => ['--set', text])]
   return { flags, seed }

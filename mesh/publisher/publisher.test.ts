@@ -7,7 +7,8 @@ import type { Sample } from '../sample.ts'
 import { compileSchema, inferSchema } from '../schema.ts'
 import { SeededRandom } from '../seeded-random.ts'
 import { Session } from '../session.ts'
-import { nameOf, ScriptedStore, TEST_MESH } from '../testing/scripted-store.ts'
+import { addScriptedStores, nameOf, STORE_SEED, TEST_MESH } from '../testing/scripted-store.ts'
+import type { ScriptedStore } from '../testing/scripted-store.ts'
 import { createMemoryNetwork, type MemoryNetwork } from '../transports/memory-network.ts'
 import type { FrameReceipt, PublisherOptions } from './options.ts'
 import type { Publisher } from './publisher.ts'
@@ -23,20 +24,8 @@ class World {
   session!: Session
   publisher!: Publisher
 
-  async addStores(count: number): Promise<void> {
-    for (let i = 0; i < count; i++) {
-      const store = new ScriptedStore({
-        network: this.network,
-        clock: this.clock,
-        random: this.random,
-        seeds: ['memory://store-1'],
-        endpoint: `memory://store-${this.stores.length + 1}`,
-        members: new Map(),
-      })
-      this.stores.push(store)
-      await store.open()
-    }
-    await this.clock.advance(2_500)
+  addStores(count: number): Promise<void> {
+    return addScriptedStores(this, count)
   }
 
   async publish(options: Omit<PublisherOptions, keyof typeof GIVEN> = {}): Promise<Publisher> {
@@ -44,7 +33,7 @@ class World {
       mesh: TEST_MESH,
       clock: this.clock,
       random: this.random,
-      seeds: ['memory://store-1'],
+      seeds: [STORE_SEED],
       transport: this.network.transport({
         meshId: TEST_MESH.id,
         endpoint: false,

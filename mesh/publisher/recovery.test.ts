@@ -18,7 +18,8 @@ import type { Sample } from '../sample.ts'
 import { compileSchema, schemaFromFrame, type Schema } from '../schema.ts'
 import { SeededRandom } from '../seeded-random.ts'
 import { Session } from '../session.ts'
-import { ScriptedStore, TEST_MESH } from '../testing/scripted-store.ts'
+import { addScriptedStores, STORE_SEED, TEST_MESH } from '../testing/scripted-store.ts'
+import type { ScriptedStore } from '../testing/scripted-store.ts'
 import { createMemoryNetwork, type MemoryNetwork } from '../transports/memory-network.ts'
 import type { Message } from '../transport.ts'
 import type { PublisherOptions, UnfitSample } from './options.ts'
@@ -81,22 +82,11 @@ class World {
   private lifeClock!: LifeClock
   private session: Session | undefined
 
-  async addStores(count: number, acknowledges = true): Promise<void> {
-    for (let i = 0; i < count; i++) {
-      const store = new ScriptedStore({
-        network: this.network,
-        clock: this.clock,
-        random: this.random,
-        seeds: ['memory://store-1'],
-        endpoint: `memory://store-${this.stores.length + 1}`,
-        members: new Map(),
-      })
+  addStores(count: number, acknowledges = true): Promise<void> {
+    return addScriptedStores(this, count, async (store) => {
       store.acknowledges = acknowledges
-      this.stores.push(store)
-      await store.open()
       await store.session.transport.subscribe('s/>', (batch) => this.learn(batch), 'directed')
-    }
-    await this.clock.advance(2_500)
+    })
   }
 
   /** Begins the next life in the directory that the last one left. */
@@ -115,7 +105,7 @@ class World {
       mesh: TEST_MESH,
       clock: this.lifeClock,
       random,
-      seeds: ['memory://store-1'],
+      seeds: [STORE_SEED],
       transport: network.transport({
         meshId: TEST_MESH.id,
         endpoint: false,

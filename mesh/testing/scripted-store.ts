@@ -4,6 +4,7 @@
 import { encodeAck, type Conflict, type LaneAck } from '../ack.ts'
 import type { Announcement } from '../announcement.ts'
 import type { Clock, Random } from '../clock.ts'
+import type { FakeClock } from '../fake-clock.ts'
 import { readFrame, type Frame } from '../frame.ts'
 import { IntervalSet } from '../intervals.ts'
 import { mergeTables, type MemberTable } from '../member-table.ts'
@@ -135,4 +136,32 @@ export function nameOf({
   sequence,
 }: Omit<Frame, 'laneKey' | 'bytes'> | Frame): string {
   return `${source}/${stream}/${epoch}/${sequence}`
+}
+
+/** What a test's world has, so that stores can be added to it. */
+export interface StoreWorld {
+  readonly network: MemoryNetwork
+  readonly clock: FakeClock
+  readonly random: Random
+  readonly stores: ScriptedStore[]
+}
+
+/** The first store of a world, which all others find it by. */
+export const STORE_SEED = 'memory://store-1'
+
+/** Opens so many more stores, and waits until all know each other. `prepare` is for each open one. */
+export async function addScriptedStores(
+  { network, clock, random, stores }: StoreWorld,
+  count: number,
+  prepare?: (store: ScriptedStore) => Promise<void> | void,
+): Promise<void> {
+  for (let i = 0; i < count; i++) {
+    const endpoint = `memory://store-${stores.length + 1}`
+    const seeds = [STORE_SEED]
+    const store = new ScriptedStore({ network, clock, random, seeds, endpoint, members: new Map() })
+    stores.push(store)
+    await store.open()
+    await prepare?.(store)
+  }
+  await clock.advance(2_500)
 }

@@ -77,6 +77,8 @@ export function frameStoreSuite(name: string, tested: FrameStoreUnderTest): void
         expect(lane.held.toRuns()).toEqual([1, 3, 6, 6, 8, 8])
         expect(lane.skipped.toRuns()).toEqual([4, 5])
         expect([...store.lanes()].map(({ key }) => key)).toEqual([KEY])
+        expect([...store.lanesOf('vehicle.motion', 'VH001')]).toEqual([lane])
+        expect([...store.lanesOf('vehicle.motion', 'VH00')]).toEqual([])
       }
       check()
       await reopen()

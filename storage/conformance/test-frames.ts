@@ -1,6 +1,7 @@
 // Frames for tests of stores: small, with a body that tells them apart, under names like real ones.
 import { createHash } from 'node:crypto'
-import { encodeFrame, openFrame, NO_SCHEMA, type Epoch, type Frame } from '../../mesh/index.ts'
+import { encodeFrame, openFrame, NO_SCHEMA, SeededRandom } from '../../mesh/index.ts'
+import type { Epoch, Frame } from '../../mesh/index.ts'
 import type { StoredFrame } from '../frame-store.ts'
 
 /** 2026-01-01T00:00:00Z, at the start of a bucket. */
@@ -66,13 +67,8 @@ export function plain(frames: readonly StoredFrame[]): string[] {
   )
 }
 
-/** A sequence of numbers in [0, 1) that a seed decides (mulberry32). */
+/** A sequence of numbers in [0, 1) that a seed decides. */
 export function seeded(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-  }
+  const random = new SeededRandom(seed)
+  return () => random.next()
 }

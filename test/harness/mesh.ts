@@ -3,7 +3,6 @@
 //
 //   const mesh = createMesh(onTestFinished)     ended and removed with the test, however that ends
 //   await mesh.startStores(3)                   the first is everybody's seed
-import { execFile } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,37 +11,28 @@ import { eventually } from '../../mesh/conformance/eventually.ts'
 import { rankStores, SHARDS, systemRandom, type StoreId } from '../../mesh/index.ts'
 import { loadConfig, openAsking, parseOverride, type Config } from '../../nodes/index.ts'
 import { parseQuery, type Coverage, type Row, type BucketRow } from '../../storage/index.ts'
+import { Command, SKEIN, type Ended } from './command.ts'
 import { freeEndpoint } from './ports.ts'
-import { childEnvironment, Program, type ProgramOptions } from './program.ts'
+import { Program, type ProgramOptions } from './program.ts'
 import { StoragePeer } from './storage-peer.ts'
 
-const SKEIN = join(import.meta.dirname, '..', '..', 'cli', 'skein.ts')
 /** Two cores, several test files at once: a mesh that takes longer than this to settle is broken. */
 export const SETTLE_MS = 30_000
 const CLOSE_MS = 30_000
-
-export interface SkeinResult {
-  readonly code: number
-  readonly stdout: string
-  readonly stderr: string
-}
 
 export interface Asked<R> {
   readonly rows: R[]
   readonly coverage: Coverage
 }
 
-export interface TestMeshOptions {
-  /** As `--set` on every command line, e.g. `mesh.writeQuorum=1`. */
-  readonly settings?: readonly string[]
+/** A name of its own: no two tests can talk to each other. */
+export function testMeshName(): string {
+  return `test-${Buffer.from(systemRandom.bytes(8)).toString('hex')}`
 }
 
 /** A mesh for one test, ended when the test is, also when that has failed or timed out. */
-export function createMesh(
-  onTestFinished: TestContext['onTestFinished'],
-  options?: TestMeshOptions,
-): TestMesh {
-  const mesh = new TestMesh(options)
+export function createMesh(onTestFinished: TestContext['onTestFinished']): TestMesh {
+  const mesh = new TestMesh()
   onTestFinished(() => mesh.close(), CLOSE_MS)
   return mesh
 }
@@ -50,13 +40,8 @@ export function createMesh(
 export class TestMesh implements AsyncDisposable {
   readonly root = mkdtempSync(join(tmpdir(), 'skein-test-'))
   readonly stores: StoragePeer[] = []
-  private readonly name = `test-${Buffer.from(systemRandom.bytes(8)).toString('hex')}`
-  private readonly settings: readonly string[]
+  private readonly name = testMeshName()
   private readonly programs: Program[] = []
-
-  constructor({ settings = [] }: TestMeshOptions = {}) {
-    this.settings = settings
-  }
 
   /** Starts storage peers s1 … sN; the first founds the mesh and is the seed of the others. */
   async startStores(count: number): Promise<void> {
@@ -97,7 +82,7 @@ export class TestMesh implements AsyncDisposable {
 
   /** The command line of every process of this mesh, up to its verb. */
   flags(seeds: readonly string[], settings: readonly string[] = []): string[] {
-    const all = [`mesh.name=${this.name}`, ...this.settings, ...settings]
+    const all = [`mesh.name=${this.name}`, ...settings]
     const pairs = [
       ...all.map((setting) => ['--set', setting]),
       ...seeds.map((seed) => ['--seed', seed]),
@@ -106,12 +91,8 @@ export class TestMesh implements AsyncDisposable {
   }
 
   /** Starts `skein …` as a process to talk with. */
-  startSkein(
-    name: string,
-    args: readonly string[],
-    onMessage?: ProgramOptions['onMessage'],
-  ): Program {
-    return this.start({ name, script: SKEIN, args, ...(onMessage && { onMessage }) })
+  startSkein(name: string, args: readonly string[]): Program {
+    return this.start({ name, script: SKEIN, args })
   }
 
   start(options: Omit<ProgramOptions, 'cwd'>): Program {
@@ -121,20 +102,13 @@ export class TestMesh implements AsyncDisposable {
   }
 
   /** Runs a verb to its end. */
-  skein(args: readonly string[], seeds: readonly string[] = [this.seed]): Promise<SkeinResult> {
-    return new Promise((resolve) => {
-      const options = { cwd: this.root, env: childEnvironment(), maxBuffer: 1 << 28 }
-      const all = [SKEIN, ...this.flags(seeds), ...args]
-      execFile(process.execPath, all, options, (error, stdout, stderr) => {
-        const code = error === null ? 0 : typeof error.code === 'number' ? error.code : 1
-        resolve({ code, stdout, stderr })
-      })
-    })
+  skein(args: readonly string[], seeds: readonly string[] = [this.seed]): Promise<Ended> {
+    return new Command([...this.flags(seeds), ...args], { cwd: this.root }).ended
   }
 
   /** The configuration that this mesh's processes have, for one that lives in the test itself. */
   config(seeds: readonly string[] = [this.seed], settings: readonly string[] = []): Config {
-    const texts = [`mesh.name=${this.name}`, ...this.settings, ...settings]
+    const texts = [`mesh.name=${this.name}`, ...settings]
     const overrides = [
       ...texts.map((text) => parseOverride(text)),
       { key: 'data', value: this.root, flag: '--data' },

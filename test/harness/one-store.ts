@@ -1,7 +1,7 @@
 // The smallest mesh there is: one storage peer (R = W = 1), in the test's own process.
 import { join } from 'node:path'
-import { systemRandom } from '../../mesh/index.ts'
 import { loadConfig, parseOverride, StorageNode, type Config } from '../../nodes/index.ts'
+import { testMeshName } from './mesh.ts'
 import { freeEndpoint } from './ports.ts'
 
 export interface OneStoreOptions {
@@ -31,8 +31,7 @@ export class OneStore implements AsyncDisposable {
   static async create(options: OneStoreOptions): Promise<OneStore> {
     const { cwd, settings = [] } = options
     const endpoint = options.endpoint ?? (await freeEndpoint())
-    const meshName =
-      options.meshName ?? `test-${Buffer.from(systemRandom.bytes(8)).toString('hex')}`
+    const meshName = options.meshName ?? testMeshName()
     const mesh = [`mesh.name=${meshName}`, 'mesh.replicas=1', 'mesh.writeQuorum=1']
     const overrides = [...mesh, `zeromq.bind=${endpoint}`, ...settings].map((text) =>
       parseOverride(text),

@@ -7,6 +7,7 @@ import type { Clock } from '../../clock.ts'
 import { encodeFrame, type FrameHeader, NO_SCHEMA, readFrame } from '../../frame.ts'
 import type { Epoch, MeshId } from '../../names.ts'
 import type { Sample } from '../../sample.ts'
+import { SeededRandom } from '../../seeded-random.ts'
 
 export const MESH = '0011223344556677' as MeshId
 export const OTHER_MESH = 'ffeeddccbbaa9988' as MeshId
@@ -104,13 +105,8 @@ function copyUnlessGone(from: string, to: string): void {
   }
 }
 
-/** A small generator of repeatable numbers in [0, 1): mulberry32. */
+/** Repeatable numbers in [0, 1). */
 export function seededRandom(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 0x1_0000_0000
-  }
+  const random = new SeededRandom(seed)
+  return () => random.next()
 }
