@@ -51,7 +51,10 @@ export interface Transport extends AsyncDisposable {
   readonly capabilities: TransportCapabilities
   /** This process on the transport: what others see as `from`. */
   readonly peerId: PeerId
-  /** Connected and able to subscribe. @throws MeshError MESH_ADDRESS_IN_USE, MESH_ADDRESS_INVALID. */
+  /**
+   * Able to subscribe and publish. A server that is away is no error: trouble() says so, and it is
+   * tried for ever. @throws MeshError MESH_ADDRESS_IN_USE, MESH_ADDRESS_INVALID.
+   */
   open(signal?: AbortSignal): Promise<void>
   /**
    * Queues a message and returns at once. With `to`, for that peer only; without, for every
@@ -70,6 +73,8 @@ export interface Transport extends AsyncDisposable {
   flush(signal?: AbortSignal): Promise<void>
   /** Flushes what it can within a second, then ends. Idempotent. */
   close(): Promise<void>
+  /** Why nothing can be sent or received just now, in words; undefined when it can. Cheap. */
+  trouble(): string | undefined
   /** Bytes queued and not yet handed to the network, over all links. Cheap. */
   queuedBytes(): number
   /** Counters since open, by a closed list of names; for metrics. */
@@ -104,6 +109,41 @@ export interface PeerTransport extends Transport {
   linked(): ReadonlySet<PeerId>
   /** Calls back when the first link to a peer comes up (handshake done) and when the last one goes down. */
   onLink(listener: (event: LinkEvent) => void): void
+}
+
+/** A transport whose messages pass through a server, which keeps telemetry for a while. */
+export interface BrokerTransport extends Transport {
+  /** Whether the server takes what is published now. While it does not, publish() drops, counted. */
+  readonly isConnected: boolean
+  /**
+   * Calls back when that changes. A message that was published and is not known to be kept by the
+   * server when it disconnects, or that it refuses, counts as lost: `false`, then, once it can be
+   * sent again, `true`.
+   */
+  onConnection(listener: (isConnected: boolean) => void): void
+  /**
+   * Takes telemetry (`t/<shard>/…` and `b/<shard>`) as the consumer of that name, for whatever shards
+   * assign() says. The next batch comes when the promise for the one before is fulfilled; only then
+   * does the server hear that it was taken. A consumer that was here before goes on from there, at
+   * every reconnection too; shards that are new to it begin CONSUME_BACK_MS before now.
+   */
+  consume(name: string, onBatch: BatchHandler): Promise<Consumption>
+}
+
+/** How far back a consumer begins with a shard it had not, so that nothing is lost while owners change. */
+export const CONSUME_BACK_MS = 30_000
+
+export interface Consumption {
+  /** From now on these shards, and no others. Returns at once; takes effect as soon as it can. */
+  assign(shards: ReadonlySet<number>): void
+  /** Messages that the server keeps for this consumer and has not handed over, as last heard. */
+  lag(): number
+  /** No handler call starts after this resolves. */
+  close(): Promise<void>
+}
+
+export function isBrokerTransport(transport: Transport): transport is BrokerTransport {
+  return transport.capabilities.brokered
 }
 
 export function isPeerTransport(transport: Transport): transport is PeerTransport {

@@ -140,6 +140,11 @@ export abstract class LinkTransport implements PeerTransport {
     return this.close()
   }
 
+  /** Links say themselves who is away. A transport that needs a program beside it has more to say. */
+  trouble(): string | undefined {
+    return undefined
+  }
+
   queuedBytes(): number {
     return this.hub.queuedBytes()
   }
