@@ -77,6 +77,11 @@ export class SchemaExchange {
     this.send(id)
   }
 
+  /** What was published may be lost: it is published once more when it is next needed. */
+  forgetPublished(): void {
+    this.published.clear()
+  }
+
   /** Asks `from`, the sender of a frame with an unknown schema; on a broker, everybody. */
   ask(id: SchemaId, from: PeerId | undefined): void {
     const now = this.options.clock.monotonicMs()

@@ -3,7 +3,7 @@ import type { FrameKind } from '../frame.ts'
 import type { SchemaId, StoreId } from '../names.ts'
 import type { FramePosition } from '../outbox/log.ts'
 import type { OutgoingLane } from './lane.ts'
-import type { StoreQueue } from './store-queue.ts'
+import type { SendQueue } from './send-queue.ts'
 
 export type EntryState = 'pending' | 'done' | 'dropped'
 
@@ -33,7 +33,7 @@ export class Entry {
   /** Stores known to hold it, leaving ones included. */
   readonly heldBy: StoreId[] = []
   /** Where it waits to be sent or acknowledged. */
-  readonly queues: StoreQueue[] = []
+  readonly queues: SendQueue[] = []
 
   constructor(options: {
     lane: OutgoingLane

@@ -82,6 +82,21 @@ export class OutgoingLane implements Lane {
     return fresh
   }
 
+  /** Pending frames that the store does not hold although it holds later ones. */
+  passedOver(storeId: StoreId): Entry[] {
+    const known = this.held.get(storeId)
+    const first = this.pending.first()
+    if (known === undefined || first === undefined || first.sequence > known.last) return []
+    // In order acknowledgement leaves no hole to look for.
+    if (known.runAt(first.sequence)?.[1] === known.last) return []
+    const passed: Entry[] = []
+    for (const entry of this.pending) {
+      if (entry.sequence > known.last) break
+      if (isPending(entry) && !known.has(entry.sequence)) passed.push(entry)
+    }
+    return passed
+  }
+
   entry(sequence: number): Entry | undefined {
     const entry = this.pending.at(this.pendingIndex(sequence))
     return entry?.sequence === sequence ? entry : this.earlier?.entry(sequence)

@@ -12,6 +12,7 @@ import type { ScriptedStore } from '../testing/scripted-store.ts'
 import { createMemoryNetwork, type MemoryNetwork } from '../transports/memory-network.ts'
 import type { FrameReceipt, PublisherOptions } from './options.ts'
 import type { Publisher } from './publisher.ts'
+import { StoreQueue } from './store-queue.ts'
 
 const STREAM = 'vehicle.motion'
 
@@ -184,7 +185,9 @@ describe('publisher', () => {
       for (const source of sources) publisher.publish(STREAM, source, sample(n))
       await world.clock.advance(5)
     }
-    const inFlight = publisher.queues().find(({ storeId }) => storeId === mute.storeId)!
+    const inFlight = publisher
+      .queues()
+      .find((queue) => queue instanceof StoreQueue && queue.storeId === mute.storeId)!
     expect(inFlight.inFlightBytes).toBeGreaterThan(0)
     expect(inFlight.inFlightBytes).toBeLessThanOrEqual(64 * 1024)
     expect(spared.length).toBeGreaterThan(0)

@@ -9,7 +9,7 @@ import { MeshError } from '../errors.ts'
 import { newEpoch, type Epoch, type LaneKey } from '../names.ts'
 import type { Sample } from '../sample.ts'
 import { SchemaExchange } from '../schema-exchange.ts'
-import { isPeerTransport } from '../transport.ts'
+import { isBrokerTransport, isPeerTransport } from '../transport.ts'
 import { isPending, type Entry } from './entry.ts'
 import { OutgoingLane } from './lane.ts'
 import { Neighbours } from './neighbours.ts'
@@ -28,7 +28,7 @@ import { Sealer } from './sealer.ts'
 import { RETRY_CHECK_MS, Sender } from './sender.ts'
 import { Series, type SeriesHost } from './series.ts'
 
-/** With no link up nothing is gained by sending soon: samples gather this long. */
+/** With nobody to send to nothing is gained by sending soon: samples gather this long. */
 const OFFLINE_LINGER_MS = 1000
 
 export class Publisher implements AsyncDisposable {
@@ -53,7 +53,8 @@ export class Publisher implements AsyncDisposable {
   private closed = false
   private readonly neighbours: Neighbours
   private readonly sealer: Sealer
-  private isLinked = false
+  /** There is somebody to send to. */
+  private isOnline = false
   /** Frames of sources that are off the network. */
   private readonly offline = new Map<string, Entry[]>()
   /** Lanes of earlier lives that get an end frame once all before it is stored. */
@@ -104,8 +105,11 @@ export class Publisher implements AsyncDisposable {
     await this.sender.start()
     const { transport } = this.options
     if (isPeerTransport(transport)) {
-      this.isLinked = transport.linked().size > 0
-      transport.onLink(() => (this.isLinked = transport.linked().size > 0))
+      this.isOnline = transport.linked().size > 0
+      transport.onLink(() => (this.isOnline = transport.linked().size > 0))
+    } else if (isBrokerTransport(transport)) {
+      this.isOnline = transport.isConnected
+      transport.onConnection((isConnected) => (this.isOnline = isConnected))
     }
     this.recover()
     this.retry()
@@ -190,14 +194,16 @@ export class Publisher implements AsyncDisposable {
     return this.outbox.memoryBytes
   }
 
-  /** Stores and how they are doing, for status and metrics. */
-  get queues(): Sender['stores'] {
-    return () => this.sender.stores()
+  /** What is on its way and to whom, for status and metrics. */
+  get queues(): Sender['queues'] {
+    return () => this.sender.queues()
   }
 
   /** Why nothing can be acknowledged now; undefined when W stores are within reach. */
   trouble(): string | undefined {
     if (this.sealer.isStuck) return 'the outbox log cannot be written'
+    const unsendable = this.options.transport.trouble()
+    if (unsendable !== undefined) return unsendable
     const { writeQuorum } = this.options.mesh
     const { usableStores } = this.sender
     if (usableStores >= writeQuorum) return undefined
@@ -280,7 +286,7 @@ export class Publisher implements AsyncDisposable {
     if (this.turnEnds) return
     const { transport } = this.options
     const lingerMs = this.options.lingerMs ?? LINGER_MS_DEFAULT
-    const offline = isPeerTransport(transport) && !this.isLinked
+    const offline = !this.isOnline
     if (!offline && (lingerMs === 0 || transport.queuedBytes() === 0)) {
       this.turnEnds = true
       queueMicrotask(() => this.sealAll())

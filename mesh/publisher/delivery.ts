@@ -1,0 +1,145 @@
+// How sealed frames travel to their stores: over a link to each (direct-delivery.ts), or through a broker
+// that hands them on (broker-delivery.ts). Which frames are done the Sender learns from acks.
+import type { Clock } from '../clock.ts'
+import { MeshError } from '../errors.ts'
+import type { StoreView } from '../membership.ts'
+import type { MeshIdentity } from '../membership.ts'
+import { encodeMessage, MESSAGE_BYTES_TARGET } from '../message.ts'
+import type { PeerId, StoreId } from '../names.ts'
+import type { SchemaExchange } from '../schema-exchange.ts'
+import { backlogTopic } from '../topic.ts'
+import type { Transport } from '../transport.ts'
+import type { Entry } from './entry.ts'
+import type { Outbox } from './outbox.ts'
+import type { SendQueue } from './send-queue.ts'
+
+export interface SenderCounters {
+  framesSent: number
+  framesRepeated: number
+  acks: number
+  conflicts: number
+  rejectedAcks: number
+}
+
+export interface DeliveryOptions<Kind extends Transport = Transport> {
+  readonly mesh: MeshIdentity
+  readonly transport: Kind
+  readonly clock: Clock
+  readonly schemas: SchemaExchange
+  readonly outbox: Outbox
+  readonly counters: SenderCounters
+  /** The outbox log could not give the frame back. */
+  readonly onDamaged: (entry: Entry) => void
+}
+
+/** Waiting entries of one queue beyond which finished ones are swept out. */
+const PRUNE_AT = 4096
+
+export abstract class Delivery<Kind extends Transport = Transport> {
+  protected readonly options: DeliveryOptions<Kind>
+  protected stopped = false
+
+  constructor(options: DeliveryOptions<Kind>) {
+    this.options = options
+  }
+
+  /** Sends frames of one topic that were sealed in this turn: to live subscribers and to stores. */
+  abstract sendFresh(topic: string, entries: readonly Entry[]): void
+
+  /** Sends frames that waited out an outage: to owners only, beside what is fresh. */
+  abstract sendBacklog(entries: readonly Entry[]): void
+
+  /** Looks at the stores again. Returns those that something can get to now. */
+  abstract review(stores: readonly StoreView[]): ReadonlySet<StoreId>
+
+  /** Who owns which shard has changed: sends what is pending to where it now belongs. */
+  abstract retarget(candidates: readonly StoreId[], usable: ReadonlySet<StoreId>): void
+
+  /** What is acknowledged by that store, and whether that made it done. */
+  abstract acknowledged(entry: Entry, storeId: StoreId, isDone: boolean): void
+
+  /** A store grants this much. */
+  abstract granted(storeId: StoreId, grantBytes: number): void
+
+  /** Sends again what is due. */
+  abstract tick(): void
+
+  /** Sends what waits, as far as there is room: fresh frames first, then backlog. */
+  pump(): void {
+    for (const queue of this.queues()) {
+      if (!queue.isReady || queue.waiting === 0) continue
+      this.pumpQueue(
+        queue,
+        () => queue.takeFresh(),
+        (entry) => entry.lane.topic,
+      )
+      this.pumpQueue(
+        queue,
+        () => queue.takeBacklog(),
+        (entry) => backlogTopic(entry.lane.shard),
+      )
+    }
+  }
+
+  stop(): void {
+    this.stopped = true
+  }
+
+  abstract queues(): Iterable<SendQueue>
+
+  /** The process a queue leads to; none when that is a broker. */
+  protected abstract peerOf(queue: SendQueue): PeerId | undefined
+
+  protected prune(): void {
+    for (const queue of this.queues()) if (queue.waiting > PRUNE_AT) queue.prune()
+  }
+
+  /** Its bytes, or nothing when they are lost, which is reported. */
+  protected bytesOf(entry: Entry): Buffer | undefined {
+    try {
+      return this.options.outbox.bytesOf(entry)
+    } catch (error) {
+      if (!(error instanceof MeshError) || error.code !== 'MESH_OUTBOX_DAMAGED') throw error
+      this.options.onDamaged(entry)
+      return undefined
+    }
+  }
+
+  protected encode(frames: readonly Buffer[]): Buffer {
+    const { mesh, transport } = this.options
+    return encodeMessage(mesh.id, transport.peerId, frames)
+  }
+
+  private pumpQueue(
+    queue: SendQueue,
+    take: () => Entry | undefined,
+    topicOf: (entry: Entry) => string,
+  ): void {
+    const { transport, schemas, clock, counters } = this.options
+    const now = clock.monotonicMs()
+    const peer = this.peerOf(queue)
+    let topic = ''
+    let frames: Buffer[] = []
+    let size = 0
+    const flush = (): void => {
+      if (frames.length === 0) return
+      transport.publish(topic, this.encode(frames), peer)
+      frames = []
+      size = 0
+    }
+    for (let entry = take(); entry !== undefined; entry = take()) {
+      const bytes = this.bytesOf(entry)
+      if (bytes === undefined) continue
+      const entryTopic = topicOf(entry)
+      if (entryTopic !== topic || size + entry.size > MESSAGE_BYTES_TARGET) flush()
+      topic = entryTopic
+      if (peer === undefined) schemas.publishLive(entry.schemaId)
+      else schemas.sendTo(peer, entry.schemaId)
+      frames.push(bytes)
+      size += entry.size
+      queue.markSent(entry, now)
+      counters.framesSent += 1
+    }
+    flush()
+  }
+}
