@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
   test: {
-    include: ['{mesh,storage,nodes,sim,cli,bench,test}/**/*.test.ts'],
+    include: ['{mesh,storage,nodes,sim,cli,bench,systems,test}/**/*.test.ts'],
     testTimeout: 30_000,
     hookTimeout: 30_000,
     // Two cores: native stores and real processes starve each other with more files at once.

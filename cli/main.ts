@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander'
 import { collect } from './context.ts'
 import { EXIT } from './exit-codes.ts'
 import { endQuietlyOnEpipe, reportError, usageError } from './output.ts'
+import { addBootstrap } from './verbs/bootstrap.ts'
 import { addConfig } from './verbs/config.ts'
 import { addNode } from './verbs/node.ts'
 import { addPeers } from './verbs/peers.ts'
@@ -35,6 +36,7 @@ const program = new Command('skein')
     'a peer to begin with, e.g. tcp://127.0.0.1:7701; may be repeated',
     collect,
   )
+  .option('--transport <name>', 'zeromq (default), hyperswarm, zenoh, nats or kafka')
   .option('--set <key=value>', 'override any configuration key; may be repeated', collect)
   .option('--json', 'print JSON: results on stdout, errors and warnings on stderr')
   .addHelpText('after', AFTER_HELP)
@@ -50,6 +52,7 @@ for (const add of [addUp, addPublish, addSubscribe, addQuery, addReplay, addPeer
 }
 addConfig(program)
 addNode(program)
+addBootstrap(program)
 
 endQuietlyOnEpipe()
 try {

@@ -29,6 +29,11 @@ const peerInfo = z.object({
   joined: z.boolean().optional(),
   /** Why it does not acknowledge, in words; absent when healthy. */
   refusing: z.string().max(REFUSING_CHARS_MAX).optional(),
+  transport: z.string().max(32).optional(),
+  /** Processes it has a link with; absent where a broker stands between. */
+  links: z.number().int().nonnegative().optional(),
+  /** Frames it should hold and does not yet. */
+  lagFrames: z.number().int().nonnegative().optional(),
 })
 
 const announcement = z.object({
@@ -56,6 +61,9 @@ export interface PeerInfo {
   readonly storeId?: StoreId | undefined
   readonly joined?: boolean | undefined
   readonly refusing?: string | undefined
+  readonly transport?: string | undefined
+  readonly links?: number | undefined
+  readonly lagFrames?: number | undefined
 }
 
 export interface Announcement {

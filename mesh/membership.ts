@@ -21,7 +21,13 @@ import {
 } from './member-table.ts'
 import type { MeshId, PeerId, StoreId } from './names.ts'
 import { PEERS_TOPIC } from './topic.ts'
-import { isPeerTransport, type Message, type PeerTransport, type Transport } from './transport.ts'
+import {
+  isBrokerTransport,
+  isPeerTransport,
+  type Message,
+  type PeerTransport,
+  type Transport,
+} from './transport.ts'
 
 export const ANNOUNCE_MS = 1000
 export const SUSPECT_AFTER_MS = 3000
@@ -98,6 +104,8 @@ export class Membership {
   private timer: Timer | undefined
   private closed = false
   private lastView = ''
+  /** Since when the broker is away. */
+  private deafSinceMs: number | undefined
   /** What stores say of the membership is part of the view: a store waits for their word to join. */
   private witnessChanges = 0
 
@@ -114,6 +122,10 @@ export class Membership {
     const { transport } = this.options
     await transport.subscribe(PEERS_TOPIC, (batch) => this.receive(batch))
     this.links?.onLink(({ peer, up }) => this.linkChanged(peer, up))
+    if (isBrokerTransport(transport)) {
+      this.connectionChanged(transport.isConnected)
+      transport.onConnection((isConnected) => this.connectionChanged(isConnected))
+    }
     // A seed that is no address is this process's own mistake, and is thrown.
     for (const seed of this.options.seeds) {
       if (seed === this.links?.endpoint) continue
@@ -311,7 +323,22 @@ export class Membership {
 
   private isSuspect(record: PeerRecord): boolean {
     if (record.linkLost) return true
-    return this.options.clock.monotonicMs() - record.heardAtMs > SUSPECT_AFTER_MS
+    // Whoever hears nobody cannot tell who is silent.
+    const nowMs = this.deafSinceMs ?? this.options.clock.monotonicMs()
+    return nowMs - record.heardAtMs > SUSPECT_AFTER_MS
+  }
+
+  /** The way to the broker, over which everybody is heard. */
+  private connectionChanged(isConnected: boolean): void {
+    const nowMs = this.options.clock.monotonicMs()
+    if (!isConnected) {
+      this.deafSinceMs ??= nowMs
+      return
+    }
+    const deafMs = nowMs - (this.deafSinceMs ?? nowMs)
+    this.deafSinceMs = undefined
+    for (const record of this.records.values()) record.heardAtMs += deafMs
+    this.announce()
   }
 
   private linkChanged(peer: PeerId, up: boolean): void {

@@ -31,6 +31,20 @@ export function sendTargets(
   return ranking.filter((store) => !suspect(store)).slice(0, replicas)
 }
 
+/**
+ * The stores that take each shard's frames now, by shard. `candidates`: members that are not leaving;
+ * `usable`: those of them that can take frames.
+ */
+export function takersByShard(
+  candidates: readonly StoreId[],
+  usable: ReadonlySet<StoreId>,
+  replicas: number,
+): StoreId[][] {
+  return Array.from({ length: SHARDS }, (_, shard) =>
+    sendTargets(rankStores(shard, candidates), replicas, (store) => !usable.has(store)),
+  )
+}
+
 /** First 32 bits of SHA-256: even over short, similar names, which cheaper hashes are not. */
 function hash32(text: string): number {
   return createHash('sha256').update(text).digest().readUInt32LE(0)

@@ -19,6 +19,8 @@ export interface StoreAnnouncement {
   readonly refusing?: string | undefined
   readonly grantBytes: number
   readonly members: MemberTable
+  /** Frames it should hold and does not yet. */
+  readonly lagFrames?: number
 }
 
 export interface SessionOptions {
@@ -138,7 +140,8 @@ export class Session implements AsyncDisposable {
     const { roles = [], name, http, store } = this.options
     const bound = isPeerTransport(this.transport) ? this.transport.endpoint : undefined
     const endpoint = this.options.endpoint ?? bound
-    const { storeId, joined, refusing, grantBytes, members } = store?.() ?? {}
+    const { storeId, joined, refusing, grantBytes, members, lagFrames } = store?.() ?? {}
+    const links = isPeerTransport(this.transport) ? this.transport.linked().size : undefined
     return {
       self: {
         id: this.transport.peerId,
@@ -150,6 +153,9 @@ export class Session implements AsyncDisposable {
         storeId,
         joined,
         refusing,
+        transport: this.transport.name,
+        links,
+        lagFrames,
       },
       members: members ?? this.membership.members(),
       ...(grantBytes !== undefined && { grantBytes }),
@@ -157,11 +163,21 @@ export class Session implements AsyncDisposable {
   }
 }
 
-/** The mesh as its processes name it. @throws RangeError unless 1 <= writeQuorum <= replicas. */
-export function meshIdentity(name: string, replicas: number, writeQuorum: number): MeshIdentity {
+/**
+ * The mesh as its processes name it. With a key, a secret its processes share, those of another key are
+ * of another mesh. @throws RangeError unless 1 <= writeQuorum <= replicas.
+ */
+export function meshIdentity(
+  name: string,
+  replicas: number,
+  writeQuorum: number,
+  key?: string,
+): MeshIdentity {
   if (!(writeQuorum >= 1 && writeQuorum <= replicas)) {
     throw new RangeError(`writeQuorum ${writeQuorum} is not in 1..${replicas} (replicas)`)
   }
-  const id = createHash('sha256').update(name).digest('hex').slice(0, 16) as MeshId
+  const secret = key === undefined ? '' : `\0${key}`
+  const hash = createHash('sha256').update(name + secret)
+  const id = hash.digest('hex').slice(0, 16) as MeshId
   return { id, name, replicas, writeQuorum }
 }

@@ -4,6 +4,7 @@
 //
 // A transport may lose, repeat and reorder messages. It may not corrupt them silently, grow without
 // bound, or throw because of what a peer sent.
+import type { Duplex } from 'node:stream'
 import type { PeerId } from './names.ts'
 import type { TopicPattern } from './topic.ts'
 
@@ -109,6 +110,18 @@ export interface PeerTransport extends Transport {
   linked(): ReadonlySet<PeerId>
   /** Calls back when the first link to a peer comes up (handshake done) and when the last one goes down. */
   onLink(listener: (event: LinkEvent) => void): void
+}
+
+/** A peer transport over which HTTP can travel too, to peers that no address leads to. */
+export interface HttpTransport extends PeerTransport {
+  /** An encrypted stream to the HTTP server of the peer at that endpoint. @throws MeshError. */
+  connectHttp(endpoint: string): Promise<Duplex>
+  /** Calls back for each such stream that another peer opens to this one. */
+  onHttp(listener: (stream: Duplex) => void): void
+}
+
+export function isHttpTransport(transport: Transport): transport is HttpTransport {
+  return 'connectHttp' in transport
 }
 
 /** A transport whose messages pass through a server, which keeps telemetry for a while. */

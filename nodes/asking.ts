@@ -1,9 +1,17 @@
 // Asking from outside: joins without a role, waits until one storage peer is known, and hands out an
 // asker that reaches all of them.
 import { setTimeout as delay } from 'node:timers/promises'
-import { systemClock, type Session } from '../mesh/index.ts'
-import { Asker, PeerClient, StorageError, type StoreView } from '../storage/index.ts'
+import { isHttpTransport, systemClock, type Session } from '../mesh/index.ts'
+import {
+  Asker,
+  fetchOver,
+  PeerClient,
+  StorageError,
+  type Fetch,
+  type StoreView,
+} from '../storage/index.ts'
 import type { Config } from './config/config.ts'
+import { whereabouts } from './whereabouts.ts'
 import { openSession, type NodeSessionOptions } from './session.ts'
 
 const FIRST_PEER_MS = 5_000
@@ -34,13 +42,22 @@ export function askFrom(session: Session): Asker {
   return new Asker({
     stores: () => storeView(session),
     clock: systemClock,
-    connect: connectStore,
+    connect: storeConnector(session),
   })
 }
 
-/** A store behind its HTTP address. */
-export const connectStore = (http: string): PeerClient =>
-  new PeerClient({ http, clock: systemClock })
+/** How a session reaches a store behind its HTTP address. */
+export function storeConnector(session: Session): (http: string) => PeerClient {
+  const over = fetchFor(session)
+  return (http) => new PeerClient({ http, clock: systemClock, fetch: over })
+}
+
+/** fetch() for what peers announce: URLs, and endpoints of a transport that carries HTTP itself. */
+export function fetchFor({ transport }: Session): Fetch {
+  if (!isHttpTransport(transport)) return fetch
+  const over = fetchOver((endpoint) => transport.connectHttp(endpoint))
+  return (url, init) => (url.startsWith('http') ? fetch : over)(url, init)
+}
 
 /** The stores as an asker wants them. */
 export function storeView({ membership, mesh }: Session): StoreView {
@@ -53,15 +70,16 @@ export function storeView({ membership, mesh }: Session): StoreView {
   return { members, writeQuorum: mesh.writeQuorum }
 }
 
-async function someStore({ membership }: Session, config: Config): Promise<void> {
+async function someStore({ membership, transport }: Session, config: Config): Promise<void> {
   const deadline = systemClock.monotonicMs() + FIRST_PEER_MS
   while (!membership.stores().some(({ http }) => http !== undefined)) {
     if (systemClock.monotonicMs() > deadline) {
       throw new StorageError(
         'QUERY_NO_PEER',
-        `no storage peer answered at ${config.seeds.join(', ') || 'any seed (none is given)'} within ` +
-          `${FIRST_PEER_MS / 1000} s: is the mesh running (npm start), does --seed or --data name it, ` +
-          `and is its mesh.name ${config.mesh.name}?`,
+        transport.trouble() ??
+          `no storage peer answered ${whereabouts(config)} within ${FIRST_PEER_MS / 1000} s: is the ` +
+            'mesh running (npm start), does --seed, --transport or --data name it, and is its ' +
+            `mesh.name ${config.mesh.name}?`,
         { retryable: true, details: { seeds: config.seeds, mesh: config.mesh.name } },
       )
     }

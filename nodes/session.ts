@@ -1,20 +1,17 @@
 // From the configuration to a session in the mesh: the one place where nodes choose a transport.
 import { setTimeout as delay } from 'node:timers/promises'
 import {
-  createTransport,
   isPeerTransport,
-  meshIdentity,
   Session,
   systemClock,
   systemRandom,
   type Announcement,
-  type MeshId,
-  type MeshIdentity,
   type PeerRole,
   type SessionOptions,
 } from '../mesh/index.ts'
 import type { Config } from './config/config.ts'
-import { NodeError } from './errors.ts'
+import { identityOf } from './identity.ts'
+import { advertised, hasSeeds, openableTransport } from './transport.ts'
 
 export interface NodeSessionOptions extends Pick<
   SessionOptions,
@@ -26,49 +23,23 @@ export interface NodeSessionOptions extends Pick<
   readonly onWarning?: (message: string) => void
 }
 
-/** Addresses to listen on that nobody can dial. */
-const WILDCARD = /^tcp:\/\/(\*|0\.0\.0\.0|\[::\])/
-
 /** @throws MeshError MESH_ADDRESS_IN_USE, MESH_ADDRESS_INVALID; NodeError NODE_START_FAILED. */
 export async function openSession(config: Config, options: NodeSessionOptions): Promise<Session> {
-  const { name, replicas, writeQuorum } = config.mesh
-  const { roles = [], onWarning, ...hooks } = options
-  const mesh = meshIdentity(name, replicas, writeQuorum)
+  const { roles = [], onWarning = () => undefined, ...hooks } = options
   const { transport } = config
-  if (transport.name !== 'zeromq') {
-    throw new NodeError(
-      'NODE_START_FAILED',
-      `transport ${transport.name} cannot run between processes in this version; use zeromq`,
-      { details: { transport: transport.name } },
-    )
-  }
-  const endpoint = transport.advertise === 'auto' ? undefined : transport.advertise
-  if (roles.length > 0 && endpoint === undefined && WILDCARD.test(transport.bind)) {
-    throw new NodeError(
-      'NODE_START_FAILED',
-      `zeromq.bind ${transport.bind} is every address of this host, and no address to others: ` +
-        'set zeromq.advertise to the one they can reach, e.g. tcp://10.0.0.5:7701',
-      { details: { bind: transport.bind } },
-    )
-  }
+  const listens = roles.length > 0
+  const endpoint = listens ? advertised(transport) : undefined
   const session = new Session({
-    mesh,
-    transport: await createTransport({
-      name: 'zeromq',
-      meshId: mesh.id,
-      clock: systemClock,
-      random: systemRandom,
-      onOtherMesh: (id) => onWarning?.(otherMeshMessage(id, mesh)),
-      ...(roles.length > 0 && { bind: transport.bind }),
-    }),
+    mesh: identityOf(config),
+    transport: await openableTransport(config, { listens, onWarning }),
     clock: systemClock,
     random: systemRandom,
-    seeds: config.seeds,
+    seeds: hasSeeds(transport.name) ? config.seeds : [],
     roles,
     ...hooks,
     ...(endpoint !== undefined && { endpoint }),
-    onBadEndpoint: (bad, reason) => onWarning?.(`a peer announces ${bad}: ${reason}`),
-    onMismatch: (announcement) => onWarning?.(mismatchMessage(announcement, config)),
+    onBadEndpoint: (bad, reason) => onWarning(`a peer announces ${bad}: ${reason}`),
+    onMismatch: (announcement) => onWarning(mismatchMessage(announcement, config)),
   })
   try {
     await session.open()
@@ -113,19 +84,14 @@ export function onAnyPort(config: Config): Config {
   return { ...config, transport: { ...transport, bind } }
 }
 
-/** All that is known of it is the hash of its name. */
-function otherMeshMessage(other: MeshId, { id, name }: MeshIdentity): string {
-  return (
-    `a process of another mesh (id ${other}) knocks here and is not talked to: this is mesh ${name} ` +
-    `(id ${id}). If it belongs here, give it mesh.name=${name}; if not, other seeds`
-  )
-}
-
 function mismatchMessage(other: Announcement, { mesh }: Config): string {
+  const isAlike = other.meshName === mesh.name && other.replicas === mesh.replicas
+  const secretHint =
+    isAlike && other.writeQuorum === mesh.writeQuorum ? ' and another mesh.key' : ''
   return (
     `peer ${other.self.id} at ${other.self.endpoint ?? 'an unknown address'} is of another mesh: ` +
     `${other.meshName} with replicas ${other.replicas}, writeQuorum ${other.writeQuorum}; this one is ` +
-    `${mesh.name} with ${mesh.replicas}, ${mesh.writeQuorum}. It is not talked to: give both the same ` +
-    `mesh: settings, or this process other seeds`
+    `${mesh.name} with ${mesh.replicas}, ${mesh.writeQuorum}${secretHint}. It is not talked to: give both ` +
+    `the same mesh: settings, or this process another mesh.name`
   )
 }

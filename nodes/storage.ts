@@ -25,7 +25,7 @@ import {
   type NameConflict,
   type PeerServer,
 } from '../storage/index.ts'
-import { connectStore } from './asking.ts'
+import { storeConnector } from './asking.ts'
 import type { Config } from './config/config.ts'
 import { StoreDisk, type Held } from './storage/disk.ts'
 import { storageMetrics } from './storage/metrics.ts'
@@ -101,6 +101,7 @@ export class StorageNode {
       throw error
     }
     await this.ingest.start()
+    this.ingest.assign(this.place.takenShards())
     this.startUpkeep()
     this.place.announce()
   }
@@ -113,7 +114,7 @@ export class StorageNode {
   /** Stops taking frames, settles what was taken, seals the store. */
   async close(): Promise<void> {
     // What was taken is acknowledged while there is still a link to say it on.
-    this.ingest?.stop()
+    await this.ingest?.stop()
     await this.disk?.writer.drain()
     await this.opened.disposeAsync()
   }
@@ -150,6 +151,8 @@ export class StorageNode {
       http: () => this.server?.url,
       grantBytes: () => this.ingest?.grantBytes() ?? 0,
       onSuspectsChanged: () => this.repair?.kick(),
+      onStoresChanged: () => this.ingest?.assign(this.place.takenShards()),
+      lagFrames: () => (this.repair?.missingFrames ?? 0) + (this.ingest?.lag() ?? 0),
     })
   }
 
@@ -200,7 +203,7 @@ export class StorageNode {
       writeQuorum: this.options.config.mesh.writeQuorum,
       members: () => this.place.members(),
       ownedShards: () => this.place.ownedShards(),
-      connect: connectStore,
+      connect: storeConnector(this.place.session),
       keep: (stored) => this.intake.keep(stored),
       hasSchema: (id) => schemas.has(id),
       keepSchema: (schema) => schemas.put(schema),
@@ -240,7 +243,7 @@ export class StorageNode {
       member: place.member,
       clock: systemClock,
       local: peer,
-      connect: connectStore,
+      connect: storeConnector(this.place.session),
       membership: () => place.session.membership,
     })
     this.repair.start()

@@ -1,5 +1,8 @@
 // From the transport to the disk and back to the publisher: takes telemetry messages, offers their
 // frames to the writer, and acknowledges what a commit made durable (docs/delivery.md §6).
+//
+// Over links it takes what is sent to this store, and what finds no room is sent again. From a broker it
+// fetches: a batch is finished when all of it is synced, and only then does the broker hear of it.
 import {
   encodeAck,
   IntervalSet,
@@ -7,8 +10,10 @@ import {
   readFrame,
   readMessage,
   ackTopic,
+  isBrokerTransport,
   type Clock,
   type Conflict,
+  type Consumption,
   type Frame,
   type LaneAck,
   type LaneKey,
@@ -20,6 +25,7 @@ import {
   type StoreId,
   type Transport,
 } from '../mesh/index.ts'
+import { StorageError } from './errors.ts'
 import type { CommitResult, Writer } from './writer.ts'
 
 /** A publisher not heard for this long no longer has a share of the budget. */
@@ -29,6 +35,12 @@ const SWEEP_MS = 1_000
 const GRANT_BYTES_MIN = 64 * 1024
 /** Runs of one lane in one ack: a lane more broken than that is acknowledged over several. */
 const ACK_RUNS_MAX = 1000
+/** How long a frame from a broker waits for its schema, which may come by another way and later. */
+const SCHEMA_WAIT_MS = 5_000
+/** How often it is looked whether there is a schema, or room in the writer, by now. */
+const LOOK_MS = 20
+/** A schema that did not come is not waited for again this long. */
+const SCHEMA_MISSING_MS = 60_000
 /** Of the writer's budget, what is granted to publishers: repeats and repair need room too. */
 const GRANTED_SHARE = 0.5
 
@@ -43,6 +55,12 @@ export interface IngestOptions {
   /** Acknowledges nothing until this store is a member of the mesh. */
   readonly isMember: () => boolean
   readonly budgetBytes: number
+}
+
+interface TakenFrame {
+  readonly frame: Frame
+  readonly publisher: PeerId
+  readonly from: PeerId | undefined
 }
 
 export interface IngestCounters {
@@ -71,20 +89,37 @@ export class Ingest {
   private stopped = false
   private grant = GRANT_BYTES_MIN
   private sweptAtMs = -SWEEP_MS
+  private consumption: Consumption | undefined
+  private readonly missingUntilMs = new Map<SchemaId, number>()
 
   constructor(options: IngestOptions) {
     this.options = options
   }
 
   async start(): Promise<void> {
-    const { transport } = this.options
+    const { transport, storeId } = this.options
+    if (isBrokerTransport(transport)) {
+      this.consumption = await transport.consume(storeId, (batch) => this.consume(batch))
+      return
+    }
     await transport.subscribe('t/>', (batch) => this.receive(batch), 'directed')
     await transport.subscribe('b/>', (batch) => this.receive(batch), 'directed')
   }
 
+  /** The shards this store takes from a broker; over links its publishers decide. */
+  assign(shards: ReadonlySet<number>): void {
+    this.consumption?.assign(shards)
+  }
+
+  /** Messages that a broker keeps for this store; 0 over links. */
+  lag(): number {
+    return this.consumption?.lag() ?? 0
+  }
+
   /** Takes nothing more; what was taken is still acknowledged. */
-  stop(): void {
+  async stop(): Promise<void> {
     this.stopped = true
+    await this.consumption?.close()
   }
 
   /** What each publisher may have under way. */
@@ -115,8 +150,41 @@ export class Ingest {
   }
 
   private receive(batch: readonly Message[]): void {
-    const { mesh, clock, isMember } = this.options
+    const { isMember, writer } = this.options
     if (this.stopped || !isMember()) return
+    for (const { frame, publisher, from } of this.framesOf(batch)) {
+      if (!this.knowsSchema(frame, from)) {
+        this.counters.unknownSchemas += 1
+        continue
+      }
+      this.counters.frames += 1
+      if (writer.offer(frame, publisher) === 'full') this.counters.refusedFrames += 1
+    }
+  }
+
+  /** @throws StorageError when the disk fails: the broker is to give the batch again. */
+  private async consume(batch: readonly Message[]): Promise<void> {
+    const { writer } = this.options
+    const { refused } = writer.counters
+    for (const { frame, publisher } of this.framesOf(batch)) {
+      if (!(await this.schemaCame(frame))) {
+        this.counters.unknownSchemas += 1
+        continue
+      }
+      this.counters.frames += 1
+      while (writer.offer(frame, publisher) !== 'queued') {
+        if (this.stopped) throw new StorageError('STORE_CLOSED', 'the store is closing')
+        await this.delay(LOOK_MS)
+      }
+    }
+    await writer.settled()
+    if (writer.counters.refused > refused) {
+      throw new StorageError('STORE_WRITE_FAILED', 'what was taken could not be written')
+    }
+  }
+
+  private *framesOf(batch: readonly Message[]): Generator<TakenFrame> {
+    const { mesh, clock } = this.options
     for (const { bytes, from } of batch) {
       this.counters.messages += 1
       const message = readMessage(bytes, mesh.id)
@@ -124,26 +192,41 @@ export class Ingest {
         this.counters.rejectedMessages += 1
         continue
       }
-      this.heardAtMs.set(message.publisher, clock.monotonicMs())
-      for (const frameBytes of message.frames) this.take(frameBytes, message.publisher, from)
+      const { publisher } = message
+      this.heardAtMs.set(publisher, clock.monotonicMs())
+      for (const frameBytes of message.frames) {
+        const frame = readFrame(frameBytes)
+        if (typeof frame !== 'string' && frame.kind !== 'schema') yield { frame, publisher, from }
+        else this.counters.rejectedFrames += 1
+      }
     }
   }
 
-  private take(bytes: Buffer, publisher: PeerId, from: PeerId | undefined): void {
-    const frame = readFrame(bytes)
-    if (typeof frame === 'string' || frame.kind === 'schema') {
-      this.counters.rejectedFrames += 1
-      return
+  private async schemaCame(frame: Frame): Promise<boolean> {
+    const { clock } = this.options
+    const { schemaId } = frame
+    const now = clock.monotonicMs()
+    const isWaitedFor = (this.missingUntilMs.get(schemaId) ?? 0) <= now
+    const untilMs = isWaitedFor ? now + SCHEMA_WAIT_MS : now
+    while (!this.knowsSchema(frame, undefined)) {
+      if (this.stopped) throw new StorageError('STORE_CLOSED', 'the store is closing')
+      if (clock.monotonicMs() >= untilMs) {
+        if (isWaitedFor) this.missingUntilMs.set(schemaId, untilMs + SCHEMA_MISSING_MS)
+        return false
+      }
+      await this.delay(LOOK_MS)
     }
-    if (!this.knowsSchema(frame, from)) return
-    this.counters.frames += 1
-    if (this.options.writer.offer(frame, publisher) === 'full') this.counters.refusedFrames += 1
+    this.missingUntilMs.delete(schemaId)
+    return true
+  }
+
+  private async delay(ms: number): Promise<void> {
+    await new Promise<void>((resolve) => this.options.clock.startTimer(ms, resolve))
   }
 
   /** No frame is kept before its schema is: the sender is asked, and repeats the frame. */
   private knowsSchema({ schemaId }: Frame, from: PeerId | undefined): boolean {
     if (schemaId === NO_SCHEMA || this.options.hasSchema(schemaId)) return true
-    this.counters.unknownSchemas += 1
     this.options.exchange.ask(schemaId, from)
     return false
   }

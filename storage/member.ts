@@ -33,6 +33,8 @@ export class StoreMember {
   private confirmed = false
   private reachable: readonly string[] = []
   private saving: Promise<void> = Promise.resolve()
+  /** An earlier life of this store knew of a mesh. */
+  private hadMesh = false
 
   constructor(options: StoreMemberOptions) {
     this.options = options
@@ -44,13 +46,20 @@ export class StoreMember {
     if (saved === undefined) return
     this.table = new Map(Object.entries(saved.members) as [StoreId, MemberState][])
     this.confirmed = saved.joined
+    this.hadMesh = this.table.size > 0
     this.reachable = saved.endpoints ?? []
   }
 
-  /** Begins a mesh of its own, unless this store knows of others: nobody could confirm it. */
+  /** Begins a mesh, unless there is one already: nobody could confirm its first store. */
   async found(): Promise<void> {
-    const { storeId } = this.options
-    if (this.table.size > 0) return
+    const { storeId, membership } = this.options
+    if (
+      this.hadMesh ||
+      membership()
+        .witnesses()
+        .some(({ joined }) => joined)
+    )
+      return
     this.change(() => this.save(mergeTables(this.table, new Map([[storeId, 'member']])), true))
     await this.saving
   }
@@ -63,6 +72,11 @@ export class StoreMember {
   /** This store was removed from the mesh, or is about to be: it must not acknowledge. */
   get isLeaving(): boolean {
     return (this.table.get(this.options.storeId) ?? 'member') !== 'member'
+  }
+
+  /** Whether this store was part of a mesh when it was opened: it founds none. */
+  get isOfMesh(): boolean {
+    return this.hadMesh
   }
 
   /** As on disk. */

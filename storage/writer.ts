@@ -103,6 +103,10 @@ export class Writer<Origin> {
   private drains = 0
   private endPause: () => void = () => undefined
   private isClosing = false
+  /** Frames taken so far, and how many of them have their result. */
+  private taken = 0
+  private settledFrames = 0
+  private readonly waiters: { readonly upTo: number; readonly resolve: () => void }[] = []
 
   constructor(options: WriterOptions<Origin>) {
     this.options = options
@@ -123,6 +127,7 @@ export class Writer<Origin> {
     if (this.status.state !== 'healthy' || this.isClosing) return 'refused'
     if (this.queuedBytes + frame.bytes.length > this.budgetBytes) return 'full'
     this.queue.push(frame, origin, ingestUs)
+    this.taken += 1
     this.running ??= this.run()
     return 'queued'
   }
@@ -136,7 +141,14 @@ export class Writer<Origin> {
     return this.queue.bytes + this.committingBytes
   }
 
-  /** Resolves when everything offered so far has its result; commits no longer wait for company. */
+  /** Resolves when everything taken so far has its result. */
+  async settled(): Promise<void> {
+    const upTo = this.taken
+    if (this.settledFrames >= upTo) return
+    await new Promise<void>((resolve) => this.waiters.push({ upTo, resolve }))
+  }
+
+  /** As settled(), but for all that comes meanwhile too; commits no longer wait for company. */
   async drain(): Promise<void> {
     this.drains += 1
     this.endPause()
@@ -166,8 +178,16 @@ export class Writer<Origin> {
       this.committingBytes = batch.bytes
       await this.commit(batch.frames)
       this.committingBytes = 0
+      this.settle(batch.frames.length)
     }
     this.running = undefined
+  }
+
+  private settle(frames: number): void {
+    this.settledFrames += frames
+    while (this.waiters.length > 0 && this.waiters[0]!.upTo <= this.settledFrames) {
+      this.waiters.shift()!.resolve()
+    }
   }
 
   private async pace(): Promise<void> {

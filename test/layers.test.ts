@@ -18,6 +18,9 @@ const BORDERS = [
   ['nodes', '../../storage/writer.ts'],
   ['sim', '../../cli/output.ts'],
   ['cli', '../../bench/smoke.ts'],
+  ['cli', '../../systems/start.ts'],
+  ['sim', '../../systems/index.ts'],
+  ['systems', '../../mesh/index.ts'],
 ] as const
 
 const planted: string[] = []

@@ -14,14 +14,17 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { NodeError } from '../../nodes/index.ts'
+import { NodeError, type Config } from '../../nodes/index.ts'
 import { lockDirectory, StorageError } from '../../storage/index.ts'
 
 /** Where other terminals find the mesh. */
 interface MeshFile {
   readonly pid: number
-  readonly seeds: readonly string[]
+  readonly reach: Reach
 }
+
+/** How the mesh is reached: what replaces the same keys of the configuration. */
+export type Reach = Pick<Config, 'transport' | 'seeds'>
 
 const MESH_FILE = 'mesh.json'
 
@@ -49,10 +52,11 @@ export class DataDirectory implements AsyncDisposable {
   }
 
   /** Tells other terminals where the mesh is. */
-  announce(seeds: readonly string[]): void {
-    const file: MeshFile = { pid: process.pid, seeds }
+  announce(reach: Reach): void {
+    const file: MeshFile = { pid: process.pid, reach }
     // Renamed into place: a reader sees all of it or nothing.
-    writeFileSync(join(this.path, `${MESH_FILE}.tmp`), `${JSON.stringify(file)}\n`)
+    // Passwords of a broker may be in it.
+    writeFileSync(join(this.path, `${MESH_FILE}.tmp`), `${JSON.stringify(file)}\n`, { mode: 0o600 })
     renameSync(join(this.path, `${MESH_FILE}.tmp`), join(this.path, MESH_FILE))
   }
 
@@ -85,7 +89,7 @@ export class DataDirectory implements AsyncDisposable {
 /** Of the mesh that runs on this data directory; undefined when none does. */
 export function readMeshFile(dataPath: string): MeshFile | undefined {
   const file = readJson(dataPath)
-  return file !== undefined && isAlive(file.pid) ? file : undefined
+  return file?.reach !== undefined && isAlive(file.pid) ? file : undefined
 }
 
 function readJson(dataPath: string): MeshFile | undefined {

@@ -8,12 +8,13 @@ import { onAnyPort, openSession, type Config, type StorageStats } from '../../no
 import { FLEET_STREAM, type FleetCounts } from '../../sim/index.ts'
 import { Child, END_MS, type ChildRole } from './child.ts'
 import type { ChildMessage, Quantiles } from './child-messages.ts'
+import type { Reach } from './data-directory.ts'
 
 /** What happened is shown this long, as far as there is room. */
 const MESSAGE_MS = 60_000
 const MESSAGES_MAX = 50
 /** How long the fleet waits for stores that acknowledge; then it starts and its outbox gathers. */
-const QUORUM_MS = 5_000
+const QUORUM_MS = 10_000
 
 export interface LocalMeshOptions {
   readonly config: Config
@@ -58,7 +59,8 @@ export class LocalMesh {
   trouble: string | undefined
   liveSamples = 0
   missedFrames = 0
-  seeds: readonly string[] = []
+  /** How it is reached, once that is known. */
+  reach: Reach
   private readonly options: LocalMeshOptions
   /** Newest first. */
   private readonly messages: { readonly line: string; readonly atMs: number }[] = []
@@ -72,13 +74,15 @@ export class LocalMesh {
 
   constructor(options: LocalMeshOptions) {
     this.options = options
+    const { transport, seeds } = options.config
+    this.reach = { transport, seeds }
   }
 
   /**
-   * `onSeeds` learns where the mesh is reached as soon as that is known.
+   * `onReach` learns how the mesh is reached as soon as that is known.
    * @throws StartError with what the first node that failed said.
    */
-  async start(onSeeds: (seeds: readonly string[]) => void): Promise<void> {
+  async start(onReach: (reach: Reach) => void): Promise<void> {
     const { storage, aggregators, vehicles } = this.options.config.up
     const group = (role: ChildRole, count: number): Child[] =>
       Array.from({ length: count }, (_, i) => this.child(role, i + 1))
@@ -86,8 +90,8 @@ export class LocalMesh {
     const others = [...stores, ...group('aggregator', aggregators)]
     const fleets = group('fleet', vehicles > 0 ? 1 : 0)
     await first!.start()
-    this.seeds = [first!.endpoint!]
-    onSeeds(this.seeds)
+    if (this.hasSeeds) this.reach = { ...this.reach, seeds: [first!.endpoint!] }
+    onReach(this.reach)
     await Promise.all([this.listen(), ...others.map((child) => child.start())])
     if (fleets.length > 0) await this.quorum()
     await Promise.all(fleets.map((child) => child.start()))
@@ -132,7 +136,7 @@ export class LocalMesh {
   }
 
   private async listen(): Promise<void> {
-    const config = onAnyPort({ ...this.options.config, seeds: this.seeds })
+    const config = onAnyPort({ ...this.options.config, ...this.reach })
     this.session = await openSession(config, {
       roles: ['subscriber'],
       name: 'skein up',
@@ -190,21 +194,26 @@ export class LocalMesh {
     return child
   }
 
-  /** The first storage peer is everybody's seed: it founds the mesh, the others join it. */
+  private get hasSeeds(): boolean {
+    return this.options.config.transport.name === 'zeromq'
+  }
+
   private ownFlags(role: ChildRole, index: number): string[] {
-    const { config } = this.options
-    const isFirst = role === 'storage' && index === 1
-    const seed = this.seeds[0] ?? config.seeds[0] ?? 'tcp://127.0.0.1:0'
-    const { transport } = onAnyPort(config)
-    const bind = isFirst ? seed : 'bind' in transport ? transport.bind : undefined
-    const { port } = config.storage.http
+    const { port } = this.options.config.storage.http
     return [
-      '--seed',
-      seed,
-      ...(bind === undefined ? [] : ['--set', `zeromq.bind=${bind}`]),
+      ...(this.hasSeeds ? this.addressFlags(role === 'storage' && index === 1) : []),
       // One port was configured and several peers want one: they take those that follow it.
       ...(port === 0 ? [] : ['--set', `storage.http.port=${port + index - 1}`]),
     ]
+  }
+
+  /** The first storage peer is everybody's seed: it founds the mesh, the others join it. */
+  private addressFlags(isFirst: boolean): string[] {
+    const { config } = this.options
+    const seed = this.reach.seeds[0] ?? 'tcp://127.0.0.1:0'
+    const { transport } = onAnyPort(config)
+    const bind = isFirst ? seed : 'bind' in transport ? transport.bind : undefined
+    return ['--seed', seed, ...(bind === undefined ? [] : ['--set', `zeromq.bind=${bind}`])]
   }
 
   private hear(child: Child, message: ChildMessage): void {

@@ -133,7 +133,7 @@ async function countStored(
   signal: AbortSignal,
 ): Promise<{ stored: number; coverage?: Coverage }> {
   if (published === 0) return { stored: 0 }
-  await using asking = await openAsking({ ...config, seeds: mesh.seeds })
+  await using asking = await openAsking({ ...config, ...mesh.reach })
   const query = parseQuery(
     {
       kind: 'downsample',

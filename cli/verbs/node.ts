@@ -9,6 +9,7 @@ import {
   StorageNode,
   STOP_MS,
   stopRequested,
+  whereabouts,
   type Config,
 } from '../../nodes/index.ts'
 import { FLEET_SCHEMA, FLEET_STREAM, FleetRun } from '../../sim/index.ts'
@@ -194,12 +195,13 @@ async function storage({ config, name, warn }: NodeOptions): Promise<RunningNode
   const node = new StorageNode({ config, name, onWarning: warn })
   await node.start()
   const { endpoint, http, storeId } = node
-  const seeds = config.seeds.join(', ')
+  const reached = endpoint === undefined ? whereabouts(config) : `at ${endpoint}`
+  const others = endpoint === undefined ? '' : `, seeds ${config.seeds.join(', ')}`
   const stats = async (): Promise<ChildMessage> => ({ type: 'storage', stats: await node.stats() })
   return {
     ready: { type: 'ready', endpoint, http },
-    about: `store ${storeId} at ${endpoint}, HTTP at ${http}, seeds ${seeds}`,
-    listens: `listens at ${endpoint}, HTTP at ${http}; waiting for a store at ${seeds} to confirm it`,
+    about: `store ${storeId} ${reached}, HTTP at ${http}${others}`,
+    listens: `listens ${reached}, HTTP at ${http}; waiting for a store ${whereabouts(config)} to confirm it`,
     trouble: () => node.refusing(),
     stats,
     stop: async () => {

@@ -1,13 +1,16 @@
 // `skein peers`: who is there. `skein peers remove`: ends a store's membership for good.
 import type { Command } from 'commander'
 import { nearestName } from '../../mesh/index.ts'
-import { openAsking } from '../../nodes/index.ts'
+import { fetchFor, openAsking } from '../../nodes/index.ts'
 import { requestRemoval } from '../../storage/index.ts'
 import { contextOf, findMesh, wantsJson } from '../context.ts'
 import { paintFor } from '../format/paint.ts'
-import { byName } from '../format/by-name.ts'
-import { table } from '../format/table.ts'
+import { peerRows, peersTable } from '../format/peers-table.ts'
 import { note, printJson, printLine, UsageError, warner } from '../output.ts'
+
+const SHOW_HELP = `
+shards: of 64, those whose readings it takes now. lag: frames it should hold
+and does not yet. links: processes it is connected with; none with a broker.`
 
 const AFTER_HELP = `
 For a store that will not come back. One that is only away needs nothing: it
@@ -20,6 +23,7 @@ export function addPeers(program: Command): void {
     .description('the peers of the mesh and their state')
     // A word after it is no argument but a verb below, written wrongly: checkVerb says so.
     .allowExcessArguments()
+    .addHelpText('after', SHOW_HELP)
     .action(show)
   peers
     .command('remove <store>')
@@ -35,32 +39,12 @@ async function show(_flags: unknown, command: Command): Promise<void> {
   const { config } = findMesh(command, contextOf(command))
   await using asking = await openAsking(config, { onWarning: warner(wantsJson(command)) })
   const { membership } = asking.session
-  const stores = membership.stores().toSorted(byName)
-  const others = membership.peers().filter(({ storeId }) => storeId === undefined)
+  const rows = peerRows(asking.session.mesh, membership.stores(), membership.peers())
   if (wantsJson(command)) {
-    printJson({ stores, peers: others })
+    printJson({ peers: rows })
     return
   }
-  const rows = [
-    ...stores.map(({ storeId, name, http, leaving, suspect, refusing }) => ({
-      name: name ?? '-',
-      role: 'storage',
-      store: storeId,
-      http: http ?? '-',
-      state: leaving ? 'leaving' : suspect ? 'suspect' : (refusing ?? 'alive'),
-    })),
-    ...others.map(({ name, roles, suspect, http }) => ({
-      name: name ?? '-',
-      role: roles.join('+'),
-      store: '-',
-      http: http ?? '-',
-      state: suspect ? 'suspect' : 'alive',
-    })),
-  ]
-  const paint = paintFor(process.stdout, process.env)
-  for (const line of table(rows, ['name', 'role', 'store', 'http', 'state'], { paint })) {
-    printLine(line)
-  }
+  for (const line of peersTable(rows, paintFor(process.stdout, process.env))) printLine(line)
 }
 
 /** @throws UsageError. */
@@ -93,7 +77,7 @@ async function remove(prefix: string, _flags: unknown, command: Command): Promis
   if (through === undefined) {
     throw new UsageError(`no other store can be reached to remove ${storeId}: start one first`)
   }
-  await requestRemoval(through.http!, storeId)
+  await requestRemoval(through.http!, storeId, fetchFor(asking.session))
   if (wantsJson(command)) printJson({ storeId, state: 'leaving' })
   else
     note(

@@ -1,6 +1,7 @@
 // `skein status`: is everything acknowledging, and what does each store hold.
 import type { Command } from 'commander'
-import { openAsking } from '../../nodes/index.ts'
+import type { Session } from '../../mesh/index.ts'
+import { fetchFor, openAsking } from '../../nodes/index.ts'
 import { fetchStoreStatus, type StoreStatus } from '../../storage/index.ts'
 import { contextOf, findMesh, wantsJson } from '../context.ts'
 import { byName } from '../format/by-name.ts'
@@ -41,7 +42,7 @@ async function status(_flags: unknown, command: Command): Promise<void> {
         storeId,
         name,
         http,
-        status: await statusOf(http),
+        status: await statusOf(asking.session, http),
       })),
   )
   const { replicas, writeQuorum, name } = config.mesh
@@ -89,10 +90,13 @@ function stateOf({ status }: FoundStore): string {
   return status.acknowledges ? 'acknowledges' : (status.refusing ?? 'does not acknowledge')
 }
 
-async function statusOf(http: string | undefined): Promise<StoreStatus | undefined> {
+async function statusOf(
+  session: Session,
+  http: string | undefined,
+): Promise<StoreStatus | undefined> {
   if (http === undefined) return undefined
   try {
-    return await fetchStoreStatus(http)
+    return await fetchStoreStatus(http, fetchFor(session))
   } catch {
     // No answer is the answer.
     return undefined

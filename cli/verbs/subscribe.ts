@@ -2,7 +2,14 @@
 import { once } from 'node:events'
 import type { Command } from 'commander'
 import { nearestName, type LiveFrame, type Missed } from '../../mesh/index.ts'
-import { askFrom, onAnyPort, openSession, stopRequested, type Config } from '../../nodes/index.ts'
+import {
+  askFrom,
+  onAnyPort,
+  openSession,
+  stopRequested,
+  whereabouts,
+  type Config,
+} from '../../nodes/index.ts'
 import { formatTime, toJsonFields } from '../../storage/index.ts'
 import { contextOf, findMesh, wantsJson } from '../context.ts'
 import { jsonLine } from '../format/json-line.ts'
@@ -80,8 +87,8 @@ async function whySilent(session: LiveSession, config: Config, stream: string): 
   const stores = session.membership.stores().length
   if (stores === 0) {
     return (
-      `no peer answers at ${config.seeds.join(', ')}: is the mesh running (npm start), does --seed ` +
-      `or --data name it, and is its mesh.name ${config.mesh.name}? Waiting`
+      `no peer answers ${whereabouts(config)}: is the mesh running (npm start), does --seed, ` +
+      `--transport or --data name it, and is its mesh.name ${config.mesh.name}? Waiting`
     )
   }
   const silent = `nothing was published on ${stream} in the last ${SILENCE_MS / 1000} s; waiting`

@@ -13,6 +13,7 @@ import { printJson, printLine, UsageError, warner } from '../output.ts'
 import type { StartError } from '../up/child.ts'
 import { DataDirectory } from '../up/data-directory.ts'
 import { LocalMesh } from '../up/local-mesh.ts'
+import { surround } from '../up/surroundings.ts'
 import { summarise, summaryLines, type Summary } from '../up/summary.ts'
 import { watch } from '../up/watch.ts'
 
@@ -27,6 +28,7 @@ interface UpFlags {
 const AFTER_HELP = `
 Examples:
   skein up --vehicles 200 --rate 10         a busier fleet
+  skein up --transport nats                 the same over NATS JetStream
   skein up --duration 20s --json --fresh    one line of JSON, from empty stores
   skein up --data .other --seed tcp://127.0.0.1:7711    a second mesh beside it
   skein up --storage 1 --set mesh.replicas=1 --set mesh.writeQuorum=1
@@ -55,15 +57,17 @@ export function addUp(program: Command): void {
 
 async function up(flags: UpFlags, command: Command): Promise<void> {
   const durationMs = durationOf(flags.duration)
-  const { config } = contextOf(command, overridesOf(flags))
-  checkStores(config)
+  const { config: configured } = contextOf(command, overridesOf(flags))
+  checkStores(configured)
   const json = wantsJson(command)
   const stopping = stopRequested()
-  await using data = await DataDirectory.claim(config.dataPath)
+  await using data = await DataDirectory.claim(configured.dataPath)
   if (flags.fresh === true) await data.empty()
+  await using surroundings = await surround(configured, flags.fresh === true, warner(json))
+  const { config } = surroundings
   const mesh: LocalMesh = new LocalMesh({
     config,
-    flags: childFlags(flags, command),
+    flags: [...childFlags(flags, command), ...surroundings.flags],
     onLog: (line) => view.log(line),
   })
   // A second signal ends this process at once: its nodes with it.
@@ -96,7 +100,7 @@ async function up(flags: UpFlags, command: Command): Promise<void> {
 /** @throws StartError; MeshError MESH_ADDRESS_IN_USE, in which zeromq.bind is no help: here it is --seed. */
 async function startMesh(mesh: LocalMesh, config: Config, data: DataDirectory): Promise<void> {
   try {
-    await mesh.start((seeds) => data.announce(seeds))
+    await mesh.start((reach) => data.announce(reach))
   } catch (error) {
     const [endpoint = ''] = config.seeds
     if ((error as StartError).code !== 'MESH_ADDRESS_IN_USE') throw error
@@ -156,10 +160,11 @@ function overridesOf({ vehicles, rate: perSecond, storage }: UpFlags): Override[
 
 /** What the nodes are to be told of this command line: the same configuration, without the seeds. */
 function childFlags(flags: UpFlags, command: Command): string[] {
-  const { config, data, set = [] } = command.optsWithGlobals<GlobalFlags>()
+  const { config, data, transport, set = [] } = command.optsWithGlobals<GlobalFlags>()
   return [
     ...(config === undefined ? [] : ['--config', config]),
     ...(data === undefined ? [] : ['--data', data]),
+    ...(transport === undefined ? [] : ['--transport', transport]),
     ...set.flatMap((text) => ['--set', text]),
     ...overridesOf(flags).flatMap(({ key, value }) => ['--set', `${key}=${String(value)}`]),
   ]

@@ -3,7 +3,7 @@
 // it, when its shard has other owners, when an owner has passed it over, or after 10 s without its ack.
 import type { StoreView } from '../membership.ts'
 import type { PeerId, StoreId } from '../names.ts'
-import { rankStores, sendTargets, SHARDS } from '../placement.ts'
+import { takersByShard } from '../placement.ts'
 import type { BrokerTransport } from '../transport.ts'
 import { BrokerQueue } from './broker-queue.ts'
 import { Delivery, type DeliveryOptions } from './delivery.ts'
@@ -64,10 +64,9 @@ export class BrokerDelivery extends Delivery<BrokerTransport> {
 
   retarget(candidates: readonly StoreId[], usable: ReadonlySet<StoreId>): void {
     const moved = new Set<number>()
-    for (let shard = 0; shard < SHARDS; shard++) {
-      const ranking = rankStores(shard, candidates)
-      const { replicas } = this.options.mesh
-      const owners = sendTargets(ranking, replicas, (storeId) => !usable.has(storeId)).sort().join()
+    const { replicas } = this.options.mesh
+    for (const [shard, takers] of takersByShard(candidates, usable, replicas).entries()) {
+      const owners = takers.sort().join()
       const before = this.ownersByShard.get(shard)
       if (before !== undefined && before !== owners) moved.add(shard)
       this.ownersByShard.set(shard, owners)

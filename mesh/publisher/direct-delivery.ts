@@ -2,7 +2,7 @@
 // a little ahead.
 import { SUSPECT_AFTER_MS, type StoreView } from '../membership.ts'
 import type { PeerId, StoreId } from '../names.ts'
-import { rankStores, sendTargets, SHARDS } from '../placement.ts'
+import { takersByShard } from '../placement.ts'
 import type { PeerTransport } from '../transport.ts'
 import { Delivery } from './delivery.ts'
 import { isPending, type Entry } from './entry.ts'
@@ -77,10 +77,8 @@ export class DirectDelivery extends Delivery<PeerTransport> {
     const { mesh, outbox } = this.options
     for (const queue of this.queues()) if (!usable.has(queue.storeId)) queue.clear()
     this.targetsByShard.clear()
-    for (let shard = 0; shard < SHARDS; shard++) {
-      const ranking = rankStores(shard, candidates)
-      const chosen = sendTargets(ranking, mesh.replicas, (storeId) => !usable.has(storeId))
-      const targets = chosen.map((storeId) => this.queueOf(storeId))
+    for (const [shard, takers] of takersByShard(candidates, usable, mesh.replicas).entries()) {
+      const targets = takers.map((storeId) => this.queueOf(storeId))
       this.targetsByShard.set(shard, targets)
     }
     for (const entry of outbox.pending()) {

@@ -8,6 +8,7 @@
 import type { Clock, Random } from '../clock.ts'
 import type { PeerId } from '../names.ts'
 import type { LinkTransportOptions } from '../links/link-transport.ts'
+import { systemClock, systemRandom } from '../system.ts'
 import { MemoryTransport } from './memory.ts'
 
 export interface NetworkFaults {
@@ -50,6 +51,14 @@ export type MemoryNetwork = InProcessNetwork
 
 export function createMemoryNetwork(options: MemoryNetworkOptions): MemoryNetwork {
   return new InProcessNetwork(options)
+}
+
+let network: MemoryNetwork | undefined
+
+/** The network of those nodes of this process that are configured to use `memory`. */
+export function processNetwork(): MemoryNetwork {
+  network ??= createMemoryNetwork({ clock: systemClock, random: systemRandom })
+  return network
 }
 
 /** One end of a connection, as its owner sees it. */

@@ -1,14 +1,12 @@
-import { spawn } from 'node:child_process'
-import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer, connect as connectTcp } from 'node:net'
 import type { AddressInfo } from 'node:net'
-import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import { Dealer, Router } from 'zeromq'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { eventually } from '../conformance/eventually.ts'
-import type { CreateOptions, RemotePeer } from '../conformance/transport-rig.ts'
+import type { SpawnedPeer } from '../conformance/spawn-peer.ts'
+import { spawnEchoPeer } from '../conformance/spawn-peer.ts'
+import type { CreateOptions } from '../conformance/transport-rig.ts'
 import {
   MESH,
   OTHER_MESH,
@@ -53,27 +51,8 @@ function create({ endpoint = ANY_PORT, ...options }: CreateOptions): Promise<Zer
   )
 }
 
-interface SpawnedPeer extends RemotePeer {
-  readonly process: ChildProcess
-}
-
-async function spawnPeer(endpoint = ANY_PORT, dials?: string): Promise<SpawnedPeer> {
-  const program = fileURLToPath(new URL('../conformance/echo-peer.ts', import.meta.url))
-  const child = spawn(process.execPath, [program, endpoint, MESH, ...(dials ? [dials] : [])], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  })
-  const [line] = (await once(createInterface(child.stdout), 'line')) as [string]
-  const said = JSON.parse(line) as { peerId: PeerId; endpoint: string }
-  return {
-    ...said,
-    process: child,
-    async kill() {
-      if (child.exitCode !== null || child.signalCode !== null) return
-      child.kill('SIGKILL')
-      await once(child, 'exit')
-    },
-  }
-}
+const spawnPeer = (bind = ANY_PORT, dials?: string): Promise<SpawnedPeer> =>
+  spawnEchoPeer({ name: 'zeromq', meshId: MESH, bind }, dials)
 
 transportSuite('zeromq', {
   capabilities: {

@@ -14,6 +14,10 @@ import {
 export interface Config {
   readonly mesh: {
     readonly name: string
+    /** A secret that the processes of the mesh share. */
+    readonly key?: string | undefined
+    /** The storage peer that begins the mesh, where no seed says who does. */
+    readonly founder: string
     /** R: the stores that own a shard. */
     readonly replicas: number
     /** W: the stores that must have synced a frame before it is acknowledged; 1 <= W <= R. */

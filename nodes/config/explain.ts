@@ -3,6 +3,9 @@ import type { LoadedConfig } from './load.ts'
 import { childOf, configJsonSchema, isSection, KNOWN_KEYS, type SchemaNode } from './known-keys.ts'
 import { isTree, keyOf, originText, type Origin, type Path, type Written } from './written.ts'
 
+/** What only its owner should read is not printed. */
+const SECRET = /(^mesh\.key|\.password|\.token)$/
+
 export interface ExplainedKey {
   readonly key: string
   readonly value: unknown
@@ -52,7 +55,8 @@ function leaf(path: Path, value: unknown, written: Written): ExplainedKey[] {
   const key = keyOf(path)
   const origin = written.originOf(path)
   const env = KNOWN_KEYS.find((known) => known.key === key)?.env
-  const row = { key, value, origin, from: originText(origin) }
+  const shown = SECRET.test(key) ? '(secret)' : value
+  const row = { key, value: shown, origin, from: originText(origin) }
   return [env === undefined ? row : { ...row, env }]
 }
 

@@ -44,6 +44,8 @@ const hostPort = z
 const mesh = z
   .strictObject({
     name: z.string().min(1).prefault('skein'),
+    key: z.string().min(1).optional(),
+    founder: z.string().min(1).prefault('storage-1'),
     replicas: z.int().min(1).max(16).prefault(2),
     writeQuorum: z.int().min(1).prefault(2),
     shards: z
@@ -56,9 +58,14 @@ const mesh = z
     context.addIssue({ code: 'custom', path: ['writeQuorum'], message })
   })
 
+const credentials = {
+  user: z.string().min(1).optional(),
+  password: z.string().min(1).optional(),
+}
+
 /** One section per transport, so that switching is one word and loses no options. */
 const TRANSPORT_SECTIONS = {
-  memory: z.strictObject({}).prefault({}),
+  memory: z.strictObject({ bind: endpoint.optional() }).prefault({}),
   zeromq: z
     .strictObject({
       bind: endpoint.prefault('tcp://127.0.0.1:0'),
@@ -66,12 +73,31 @@ const TRANSPORT_SECTIONS = {
     })
     .prefault({}),
   zenoh: z.strictObject({ bridge: endpoint.prefault('ws://127.0.0.1:10000') }).prefault({}),
-  hyperswarm: z.strictObject({ bootstrap: z.array(hostPort).prefault([]) }).prefault({}),
+  hyperswarm: z
+    .strictObject({
+      bootstrap: z.array(hostPort).prefault([]),
+      host: z.string().min(1).prefault('0.0.0.0'),
+    })
+    .prefault({}),
   nats: z
-    .strictObject({ servers: z.array(endpoint).min(1).prefault(['nats://127.0.0.1:4222']) })
+    .strictObject({
+      servers: z.array(endpoint).min(1).prefault(['nats://127.0.0.1:4222']),
+      ...credentials,
+      token: z.string().min(1).optional(),
+      replicas: z.int().min(1).max(5).prefault(1),
+      maxAge: positiveDuration.prefault('1h'),
+      maxBytes: positiveSize.prefault('1GiB'),
+    })
     .prefault({}),
   kafka: z
-    .strictObject({ brokers: z.array(hostPort).min(1).prefault(['127.0.0.1:9092']) })
+    .strictObject({
+      brokers: z.array(hostPort).min(1).prefault(['127.0.0.1:9092']),
+      ...credentials,
+      mechanism: z.enum(['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512']).prefault('PLAIN'),
+      tls: z.boolean().prefault(false),
+      replicas: z.int().min(1).max(16).prefault(1),
+      maxAge: positiveDuration.prefault('1h'),
+    })
     .prefault({}),
 } satisfies Record<TransportName, z.ZodType>
 

@@ -3,7 +3,6 @@
 import { join } from 'node:path'
 import {
   codecFor,
-  meshIdentity,
   SHARDS,
   systemClock,
   systemRandom,
@@ -25,6 +24,7 @@ import {
   type StoreDirectory,
 } from '../../storage/index.ts'
 import type { Config } from '../config/config.ts'
+import { identityOf } from '../identity.ts'
 
 export interface DiskOptions {
   readonly config: Config
@@ -77,13 +77,12 @@ export class StoreDisk implements AsyncDisposable {
   /** @throws StorageError STORE_IN_USE, STORE_WRONG_MESH, STORE_FORMAT_UNKNOWN, STORE_DAMAGED. */
   static async open(options: DiskOptions): Promise<StoreDisk> {
     const { config, name } = options
-    const { name: meshName, replicas, writeQuorum } = config.mesh
     // Closed again, in the reverse order, unless all of it opens.
     await using opened = new AsyncDisposableStack()
     const directory = opened.use(
       await openStoreDirectory({
         directory: join(config.dataPath, name),
-        mesh: meshIdentity(meshName, replicas, writeQuorum),
+        mesh: identityOf(config),
         shards: SHARDS,
         clock: systemClock,
         random: systemRandom,

@@ -1,11 +1,22 @@
 // A storage peer's place in the mesh: its membership, its session, and what it knows of the others.
 // The session announces what the member table on disk says, and the table learns from announcements.
-import { isPeerTransport, type Session, type StoreId } from '../../mesh/index.ts'
+import {
+  isHttpTransport,
+  isPeerTransport,
+  systemClock,
+  type Session,
+  type StoreId,
+} from '../../mesh/index.ts'
 import { StoreMember, type Member } from '../../storage/index.ts'
 import type { Config } from '../config/config.ts'
 import { openSession } from '../session.ts'
+import { hasSeeds, needsFounder } from '../transport.ts'
 import type { StoreDisk } from './disk.ts'
-import { ownedShards, whyRefusing, whyWaiting } from './standing.ts'
+import { ownedShards, takenShards, whyRefusing, whyWaiting } from './standing.ts'
+
+/** How long a founder listens for a mesh that exists; members announce themselves each second. */
+const LISTEN_MS = 2_000
+const LISTEN_STEP_MS = 250
 
 export interface PlaceOptions {
   readonly config: Config
@@ -16,6 +27,9 @@ export interface PlaceOptions {
   readonly grantBytes: () => number
   /** Another set of stores is suspect: one that is back may have what this one lacks. */
   readonly onSuspectsChanged: () => void
+  /** The stores, or what is known of them, have changed. */
+  readonly onStoresChanged: () => void
+  readonly lagFrames: () => number
   readonly onWarning: (message: string) => void
 }
 
@@ -26,6 +40,7 @@ export class Place implements AsyncDisposable {
   /** Announcements arrive before open() has returned it. */
   private opened: Session | undefined
   private suspects = ''
+  private isClosed = false
 
   private constructor(options: PlaceOptions) {
     const { config, disk } = options
@@ -36,7 +51,10 @@ export class Place implements AsyncDisposable {
       writeQuorum: config.mesh.writeQuorum,
       document: disk.members,
       membership: () => this.session.membership,
-      onChange: () => this.opened?.membership.announce(),
+      onChange: () => {
+        this.opened?.membership.announce()
+        options.onStoresChanged()
+      },
     })
   }
 
@@ -46,6 +64,7 @@ export class Place implements AsyncDisposable {
     await place.member.load()
     place.opened = await place.openSession()
     if (place.isFirst) await place.member.found()
+    else if (place.isFounder) place.foundWhenAlone()
     return place
   }
 
@@ -68,7 +87,11 @@ export class Place implements AsyncDisposable {
   refusing(): string | undefined {
     const { disk } = this.options
     const witnesses = this.opened?.membership.witnesses() ?? []
-    return whyRefusing(disk, this.member, () => whyWaiting(witnesses, this.seeds))
+    const trouble = this.opened?.transport.trouble()
+    if (trouble !== undefined) return trouble
+    return whyRefusing(disk, this.member, () => {
+      return whyWaiting(witnesses, { ...this.options.config, seeds: this.seeds })
+    })
   }
 
   /** Its own table, and where each store can be asked. */
@@ -85,6 +108,13 @@ export class Place implements AsyncDisposable {
     return ownedShards(this.member.members, this.storeId, this.options.config.mesh.replicas)
   }
 
+  /** The shards whose frames it takes now: its own, and those of stores that are away. */
+  takenShards(): ReadonlySet<number> {
+    if (!this.isMember) return new Set()
+    const { replicas } = this.options.config.mesh
+    return takenShards(this.session.membership.stores(), this.storeId, replicas)
+  }
+
   /** Everything is open: what was heard meanwhile may have confirmed this store. */
   announce(): void {
     this.member.review()
@@ -92,12 +122,13 @@ export class Place implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.isClosed = true
     await this.session.close()
     await this.member.settled()
   }
 
   private openSession(): Promise<Session> {
-    const { config, name, grantBytes, onWarning } = this.options
+    const { config, name, grantBytes, lagFrames, onWarning } = this.options
     const { storeId, member, seeds } = this
     const hooks = {
       http: () => this.advertisedHttp(),
@@ -107,6 +138,7 @@ export class Place implements AsyncDisposable {
         members: member.members,
         refusing: this.refusing(),
         grantBytes: grantBytes(),
+        lagFrames: lagFrames(),
       }),
       onAnnouncement: (announcement: Parameters<StoreMember['hear']>[0]) =>
         member.hear(announcement),
@@ -125,6 +157,7 @@ export class Place implements AsyncDisposable {
       .map(({ storeId }) => storeId)
       .join()
     if (suspects !== this.suspects) this.options.onSuspectsChanged()
+    this.options.onStoresChanged()
     this.suspects = suspects
     const known = membership
       .peers()
@@ -139,14 +172,38 @@ export class Place implements AsyncDisposable {
 
   private advertisedHttp(): string | undefined {
     const { advertise } = this.options.config.storage.http
-    return advertise === 'auto' ? this.options.http() : advertise
+    if (advertise !== 'auto') return advertise
+    // No address leads to a peer behind NAT; its transport does.
+    const transport = this.opened?.transport
+    if (transport !== undefined && isHttpTransport(transport)) return this.endpoint
+    return this.options.http()
   }
 
   /** Nobody else is named as a seed: this store founds the mesh, unless it is a member of one. */
   private get isFirst(): boolean {
     const { seeds, transport } = this.options.config
+    if (!hasSeeds(transport.name)) return false
     const { bind, advertise } = transport.name === 'zeromq' ? transport : {}
     const own = [this.endpoint, bind, advertise]
     return seeds.every((seed) => own.includes(seed))
+  }
+
+  /** Where there are no seeds to tell, it is said by name who founds the mesh. */
+  private get isFounder(): boolean {
+    const { transport, mesh } = this.options.config
+    return needsFounder(transport.name) && mesh.founder === this.options.name
+  }
+
+  /** A founder that lost its disk must join the mesh it founded, so it listens for one first. */
+  private foundWhenAlone(): void {
+    if (this.member.isOfMesh) return
+    let heardMs = 0
+    const listen = (): void => {
+      if (this.isClosed || this.member.joined) return
+      heardMs = this.session.transport.trouble() === undefined ? heardMs + LISTEN_STEP_MS : 0
+      if (heardMs > LISTEN_MS) void this.member.found()
+      else systemClock.startTimer(LISTEN_STEP_MS, listen)
+    }
+    listen()
   }
 }

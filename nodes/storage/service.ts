@@ -1,6 +1,6 @@
 // What a storage peer serves over HTTP: queries for the whole mesh, its frames for other stores, its
 // health and its numbers, and the request that ends a store's membership.
-import { systemClock, type StoreId } from '../../mesh/index.ts'
+import { isHttpTransport, systemClock, type StoreId } from '../../mesh/index.ts'
 import {
   Asker,
   createPeerServer,
@@ -10,7 +10,7 @@ import {
   type MetricsSource,
   type PeerServer,
 } from '../../storage/index.ts'
-import { connectStore, storeView } from '../asking.ts'
+import { storeConnector, storeView } from '../asking.ts'
 import type { Config } from '../config/config.ts'
 import { listenError } from '../listening.ts'
 import type { Place } from './place.ts'
@@ -31,14 +31,14 @@ export async function serve(options: ServiceOptions): Promise<PeerServer> {
   const asker = new Asker({
     stores: () => storeView(place.session),
     clock: systemClock,
-    connect: connectStore,
+    connect: storeConnector(place.session),
     local: {
       storeId: place.storeId,
       peer,
     },
   })
   try {
-    return await createPeerServer({
+    const server = await createPeerServer({
       host,
       port,
       clock: systemClock,
@@ -56,6 +56,9 @@ export async function serve(options: ServiceOptions): Promise<PeerServer> {
         )
       },
     })
+    const { transport } = place.session
+    if (isHttpTransport(transport)) transport.onHttp((stream) => server.accept(stream))
+    return server
   } catch (error) {
     throw listenError(error, host, port)
   }

@@ -4,11 +4,15 @@ import {
   currentMembers,
   rankStores,
   SHARDS,
+  takersByShard,
   type MemberTable,
   type MemberWitness,
   type StoreId,
+  type StoreView,
 } from '../../mesh/index.ts'
 import type { Repair, StoreMember } from '../../storage/index.ts'
+import type { Config } from '../config/config.ts'
+import { needsFounder } from '../transport.ts'
 import type { StoreDisk } from './disk.ts'
 
 /** Why this store acknowledges nothing; undefined when it does. */
@@ -26,7 +30,7 @@ export function whyRefusing(
 /** What a store that has not joined waits for, as far as it can tell from the stores it hears. */
 export function whyWaiting(
   witnesses: readonly Pick<MemberWitness, 'joined'>[],
-  seeds: readonly string[],
+  { seeds, mesh, transport }: Pick<Config, 'seeds' | 'mesh' | 'transport'>,
 ): string {
   if (witnesses.some(({ joined }) => joined)) {
     return 'waiting for the other stores to confirm this one'
@@ -35,6 +39,12 @@ export function whyWaiting(
   const others = witnesses.length
   const answering = others === 1 ? '1 store answers' : `${others} stores answer`
   const heard = others === 0 ? 'no store answers' : `${answering}, waiting too,`
+  if (needsFounder(transport.name)) {
+    return (
+      `${heard} over ${transport.name}. If the mesh is new, one store has to found it: that is ` +
+      `${mesh.founder} (mesh.founder), so start one of that name`
+    )
+  }
   return (
     `${heard} at ${seeds.join(', ')}. If the mesh is new, one store has to found it: start that one ` +
     `with its own address (zeromq.bind or zeromq.advertise) as its only seed: --bind ${first} --seed ${first}`
@@ -47,6 +57,19 @@ export function whyNotCounted(member: StoreMember, repair: Repair): string | und
   if (!member.joined) return 'it has not joined the mesh'
   if (!repair.caughtUp) return 'it is still catching up'
   return undefined
+}
+
+/** The shards that a store takes as things are: its own, and those of stores that are away. */
+export function takenShards(
+  stores: readonly StoreView[],
+  storeId: StoreId,
+  replicas: number,
+): ReadonlySet<number> {
+  const candidates = stores.filter(({ leaving }) => !leaving)
+  const usable = candidates.filter(({ suspect, refusing }) => !suspect && refusing === undefined)
+  const ids = (views: readonly StoreView[]): StoreId[] => views.map(({ storeId }) => storeId)
+  const takers = takersByShard(ids(candidates), new Set([...ids(usable), storeId]), replicas)
+  return new Set(takers.flatMap((stores, shard) => (stores.includes(storeId) ? shard : [])))
 }
 
 /** The shards among whose first `replicas` stores this one is. */

@@ -13,6 +13,7 @@ import type {
   StorePeer,
   StreamPart,
 } from '../query/peer.ts'
+import type { Fetch } from './fetch-over.ts'
 import { readRecords } from './frame-records.ts'
 import { readLines } from './ndjson.ts'
 import { decodeScanLine } from './scan-lines.ts'
@@ -22,7 +23,7 @@ export interface PeerClientOptions {
   readonly http: string
   readonly clock: Clock
   /** Default: Node's. */
-  readonly fetch?: typeof fetch
+  readonly fetch?: Fetch
   /** A peer that sends nothing for this long while it is read from is given up. Default 10,000. */
   readonly silenceMs?: number
 }
@@ -32,7 +33,7 @@ const SILENCE_MS = 10_000
 export class PeerClient implements StorePeer {
   private readonly base: string
   private readonly clock: Clock
-  private readonly fetch: typeof fetch
+  private readonly fetch: Fetch
   private readonly silenceMs: number
 
   constructor(options: PeerClientOptions) {

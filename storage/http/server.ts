@@ -1,6 +1,7 @@
 // The HTTP server of a peer. Every peer answers queries for the whole mesh; storage peers also serve
 // other stores under /v1/peer/. Whoever starts it passes in what it stands on; it knows of no disk,
 // transport or configuration.
+import type { Duplex } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import { messageOf } from '../errors.ts'
 import type { StorePeer } from '../query/peer.ts'
@@ -22,6 +23,8 @@ export interface PeerServer extends AsyncDisposable {
   /** Base URL, with the port that was bound. */
   readonly url: string
   readonly port: number
+  /** Serves a connection that came by another way than its port. */
+  accept(connection: Duplex): void
   /** Stops listening and ends what is being answered. */
   close(): Promise<void>
 }
@@ -52,7 +55,8 @@ export async function createPeerServer(options: PeerServerOptions): Promise<Peer
   const close = async (): Promise<void> => {
     await app.close()
   }
-  return { url: `http://${host}:${port}`, port, close, [Symbol.asyncDispose]: close }
+  const accept = (connection: Duplex): void => void app.server.emit('connection', connection)
+  return { url: `http://${host}:${port}`, port, accept, close, [Symbol.asyncDispose]: close }
 }
 
 /** Any body is read as JSON, whatever its type says: `curl -d` says something else. */

@@ -1,6 +1,7 @@
 // What people's tools ask of one storage peer: how it is, and to end a membership.
 import type { StoreId } from '../../mesh/index.ts'
 import { StorageError } from '../errors.ts'
+import type { Fetch } from './fetch-over.ts'
 
 export interface StoreStatus {
   readonly acknowledges: boolean
@@ -21,8 +22,8 @@ export interface StoreStatus {
 const TIMEOUT_MS = 5_000
 
 /** @throws when the peer does not answer. */
-export async function fetchStoreStatus(http: string): Promise<StoreStatus> {
-  const answer = await fetch(`${http}/healthz`, { signal: AbortSignal.timeout(TIMEOUT_MS) })
+export async function fetchStoreStatus(http: string, fetchIt: Fetch = fetch): Promise<StoreStatus> {
+  const answer = await fetchIt(`${http}/healthz`, { signal: AbortSignal.timeout(TIMEOUT_MS) })
   const body = (await answer.json()) as Record<string, unknown> & { reasons: string[] }
   const number = (name: string): number => Number(body[name] ?? 0)
   return {
@@ -39,8 +40,12 @@ export async function fetchStoreStatus(http: string): Promise<StoreStatus> {
 }
 
 /** @throws StorageError with what the peer said. */
-export async function requestRemoval(http: string, storeId: StoreId): Promise<void> {
-  const answer = await fetch(`${http}/v1/peers/remove`, {
+export async function requestRemoval(
+  http: string,
+  storeId: StoreId,
+  fetchIt: Fetch = fetch,
+): Promise<void> {
+  const answer = await fetchIt(`${http}/v1/peers/remove`, {
     method: 'POST',
     body: JSON.stringify({ storeId }),
     signal: AbortSignal.timeout(TIMEOUT_MS),

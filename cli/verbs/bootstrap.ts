@@ -1,0 +1,40 @@
+// `skein bootstrap`: a DHT node of one's own, so that a Hyperswarm mesh on one site needs no internet.
+import type { Command } from 'commander'
+import { startBootstrap } from '../../mesh/index.ts'
+import { stopRequested } from '../../nodes/index.ts'
+import { wantsJson } from '../context.ts'
+import { note, printJson, wholeNumber } from '../output.ts'
+
+interface BootstrapFlags {
+  readonly host: string
+  readonly port: string
+}
+
+const AFTER_HELP = `
+Peers find each other through it: give them
+  --transport hyperswarm --set hyperswarm.bootstrap=<host>:<port>
+It keeps nothing on disk. After a restart peers announce themselves again within
+seconds, and links that are up do not need it. skein up starts one by itself.`
+
+export function addBootstrap(program: Command): void {
+  program
+    .command('bootstrap')
+    .description('run a DHT node through which the peers of a Hyperswarm mesh find each other')
+    .option('--host <address>', 'IPv4 address of this machine that peers can reach', '127.0.0.1')
+    .option('--port <n>', 'UDP port; 0 takes a free one', '49737')
+    .addHelpText('after', AFTER_HELP)
+    .action(bootstrap)
+}
+
+/** @throws UsageError; MeshError MESH_ADDRESS_IN_USE, MESH_ADDRESS_INVALID. */
+async function bootstrap({ host, port }: BootstrapFlags, command: Command): Promise<void> {
+  const stopping = stopRequested()
+  const node = await startBootstrap({ host, port: wholeNumber('--port', port, 0) })
+  if (wantsJson(command)) printJson({ type: 'ready', address: node.address })
+  else note(`DHT node at ${node.address}: peers take it as hyperswarm.bootstrap`)
+  // Nothing else of it keeps the process alive for certain.
+  const alive = setInterval(() => undefined, 60_000)
+  await stopping
+  clearInterval(alive)
+  await node.close()
+}

@@ -1,0 +1,18 @@
+// Real Kafka, NATS and Zenoh on this machine, for tests, benchmarks and first steps. Imports none of the
+// other folders; cli, bench and every test may use it.
+export { SystemError, SYSTEM_ERROR_CODES, type SystemErrorCode } from './errors.ts'
+export { install, installCommand, isInstalled, type InstallOptions } from './install.ts'
+export {
+  startSystem,
+  type RunningSystem,
+  type RunningZenoh,
+  type StartOptions,
+  type StopOptions,
+} from './start.ts'
+export {
+  SYSTEM_NAMES,
+  type KafkaOptions,
+  type NatsOptions,
+  type SystemName,
+  type ZenohOptions,
+} from './system.ts'
