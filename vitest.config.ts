@@ -7,6 +7,7 @@ export default defineConfig({
     hookTimeout: 30_000,
     // Two cores: native stores and real processes starve each other with more files at once.
     maxWorkers: 2,
+    maxConcurrency: 3,
     pool: 'forks',
   },
 })

@@ -3,13 +3,16 @@ import { execFile } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { eventually } from '../mesh/conformance/eventually.ts'
 import type { Claim } from './claim.ts'
 import { nats } from './nats.ts'
 import { installPathOf } from './paths.ts'
 import { isAlive } from './process-identity.ts'
 import { systemSuite } from './testing.ts'
+
+// Each command is a process; on a busy machine several of them take their time.
+vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 })
 
 const COMMAND = join(import.meta.dirname, 'systems.ts')
 const installed = installPathOf(nats)

@@ -13,10 +13,11 @@ const NO_TOPICS = Buffer.from([0, 0, 0, 0, 0, 0, 0])
 
 /** Rejects unless the broker names at least one broker that takes requests. */
 export async function probeKafka(
+  host: string,
   port: number,
   sasl?: { readonly username: string; readonly password: string },
 ): Promise<void> {
-  const socket = connect(port, '127.0.0.1')
+  const socket = connect(port, host)
   const failed = new Promise<never>((_, reject) => {
     socket.once('error', reject)
     socket.once('close', () => reject(new Error('closed by the broker')))

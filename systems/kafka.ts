@@ -66,9 +66,9 @@ export const kafka: System = {
     }
   },
 
-  probe: ({ port, kafka: options }) => probeKafka(port, options?.sasl),
+  probe: ({ host, port, kafka: options }) => probeKafka(host, port, options?.sasl),
 
-  address: ({ port }) => `127.0.0.1:${port}`,
+  address: ({ host, port }) => `${host}:${port}`,
 }
 
 const POM = `<project xmlns="http://maven.apache.org/POM/4.0.0">
@@ -117,15 +117,15 @@ function javaWords(installPath: string): string[] {
  * Durability, batching and limits on messages are Kafka's own defaults, so that what is measured is Kafka.
  * The rest is made small, for one node on a laptop; topics come from who uses them, with settings of theirs.
  */
-function serverProperties({ dataPath, port, peerPort, kafka: options }: Place): string {
+function serverProperties({ dataPath, host, port, peerPort, kafka: options }: Place): string {
   const { sasl } = options ?? {}
   const properties: Record<string, string | number> = {
     'process.roles': 'broker,controller',
     'node.id': 1,
     'controller.quorum.voters': `1@127.0.0.1:${peerPort}`,
     'controller.listener.names': 'CONTROLLER',
-    listeners: `CLIENT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${peerPort}`,
-    'advertised.listeners': `CLIENT://127.0.0.1:${port}`,
+    listeners: `CLIENT://${host}:${port},CONTROLLER://127.0.0.1:${peerPort}`,
+    'advertised.listeners': `CLIENT://${host}:${port}`,
     'listener.security.protocol.map': `CLIENT:${sasl ? 'SASL_PLAINTEXT' : 'PLAINTEXT'},CONTROLLER:PLAINTEXT`,
     'inter.broker.listener.name': 'CLIENT',
     'log.dirs': join(dataPath, 'data'),

@@ -42,17 +42,17 @@ export const nats: System = {
     return { command: join(installPath, PROGRAM), words: ['--config', path] }
   },
 
-  probe: ({ port }) => probe(port),
+  probe: ({ host, port }) => probe(host, port),
 
-  address: ({ port }) => `nats://127.0.0.1:${port}`,
+  address: ({ host, port }) => `nats://${host}:${port}`,
 }
 
 /** nats-server reads JSON as its own format. */
-function configuration({ dataPath, port, nats: options = {} }: Place): string {
+function configuration({ dataPath, host, port, nats: options = {} }: Place): string {
   const { syncAlways = false, user, password, token } = options
   return JSON.stringify(
     {
-      host: '127.0.0.1',
+      host,
       port,
       max_payload: MESSAGE_BYTES_MAX,
       jetstream: {
@@ -68,9 +68,9 @@ function configuration({ dataPath, port, nats: options = {} }: Place): string {
 }
 
 /** A server says INFO to whoever connects, and says it only after JetStream has recovered its streams. */
-function probe(port: number): Promise<void> {
+function probe(host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    const socket = connect(port, '127.0.0.1')
+    const socket = connect(port, host)
     let said = ''
     socket.setEncoding('utf8').setTimeout(PROBE_MS, () => socket.destroy(new Error('no INFO')))
     socket.once('error', reject)

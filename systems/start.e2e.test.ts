@@ -35,7 +35,13 @@ afterEach(async () => {
 /** Asks at the address, as `startSystem` does: the tests below ask by the systems' own clients. */
 function answers({ name, address }: RunningSystem): Promise<void> {
   const port = Number(address.split(':').at(-1))
-  return SYSTEMS[name].probe({ installPath: '', dataPath: '', port, peerPort: 0 })
+  return SYSTEMS[name].probe({
+    installPath: '',
+    dataPath: '',
+    host: '127.0.0.1',
+    port,
+    peerPort: 0,
+  })
 }
 
 for (const name of SYSTEM_NAMES) {

@@ -10,7 +10,7 @@ import { checkInstalled } from './install.ts'
 import { installPathOf } from './paths.ts'
 import { checkFree, freePort } from './ports.ts'
 import { RunningProgram } from './program.ts'
-import type { Place, System, SystemName, SystemOptions } from './system.ts'
+import type { Place, Program, System, SystemName, SystemOptions } from './system.ts'
 import { SYSTEMS } from './systems-by-name.ts'
 import { checkTool } from './tools.ts'
 
@@ -22,6 +22,8 @@ const LOG_BYTES_SHOWN = 2_000
 export interface StartOptions extends SystemOptions {
   /** Kept when it stops. Default: a temporary directory that goes with it. */
   readonly dataPath?: string
+  /** An address of this machine; default 127.0.0.1. */
+  readonly host?: string
   /** Where clients connect; a free port by default. */
   readonly port?: number
   /** Kafka's controller, or where other Zenoh bridges connect; a free port by default. */
@@ -70,13 +72,22 @@ export async function startSystem(
   checkInstalled(name)
   for (const tool of system.runTools) await checkTool(tool, `it is needed to run ${name}`)
   const isTemporary = options.dataPath === undefined
-  const { dataPath, port, peerPort, isDetached = false, signal, ...settings } = options
+  const {
+    dataPath,
+    host = '127.0.0.1',
+    port,
+    peerPort,
+    isDetached = false,
+    signal,
+    ...settings
+  } = options
   const place: Place = {
     ...settings,
+    host,
     installPath: installPathOf(system),
     dataPath: dataPath === undefined ? await temporaryPath(name) : resolve(dataPath),
-    port: port ?? (await freePort()),
-    peerPort: peerPort ?? (await freePort()),
+    port: port ?? (await freePort(host)),
+    peerPort: peerPort ?? (await freePort(host)),
   }
   const running = new Running(system, place, isTemporary, isDetached)
   try {
@@ -129,11 +140,11 @@ class Running implements RunningSystem {
   async start(signal?: AbortSignal): Promise<void> {
     const { system, place } = this
     mkdirSync(this.dataPath, { recursive: true })
-    await checkFree(place.port, this.name)
-    if (system.hasPeerPort) await checkFree(place.peerPort, this.name)
+    await checkFree(place.host, place.port, this.name)
+    if (system.hasPeerPort) await checkFree(place.host, place.peerPort, this.name)
     await takeClaim(this.claimPath, this.claimedBy(process.pid))
     try {
-      const program = await RunningProgram.start(await system.prepare(place), {
+      const program = await RunningProgram.start(await this.prepared(), {
         logPath: this.logPath,
         cwd: this.dataPath,
         isDetached: this.isDetached,
@@ -169,6 +180,16 @@ class Running implements RunningSystem {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop()
+  }
+
+  private async prepared(): Promise<Program> {
+    try {
+      return await this.system.prepare(this.place)
+    } catch (cause) {
+      const said = cause instanceof Error ? cause.message : String(cause)
+      const what = `${this.name} ${this.version} could not be set up in ${this.dataPath}: ${said}`
+      throw new SystemError('SYSTEM_START_FAILED', what, { cause })
+    }
   }
 
   private async afterEnd(): Promise<void> {

@@ -35,6 +35,8 @@ export interface Place extends SystemOptions {
   readonly installPath: string
   /** Its configuration, its log and its data. */
   readonly dataPath: string
+  /** The address it listens on. */
+  readonly host: string
   /** Clients connect here. */
   readonly port: number
   /** The second port of those that have one: Kafka's controller, the bridge's other bridges. */

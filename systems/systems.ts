@@ -83,8 +83,13 @@ interface StartFlags {
 
 async function startNamed(name: SystemName, { data, port, peerPort }: StartFlags): Promise<void> {
   const broken = new AbortController()
-  process.once('SIGINT', () => broken.abort(new Error('broken off')))
-  process.once('SIGTERM', () => broken.abort(new Error('broken off')))
+  const breakOff = (): void => {
+    broken.abort(
+      new SystemError('SYSTEM_START_FAILED', `${name} was broken off before it answered`),
+    )
+  }
+  process.once('SIGINT', breakOff)
+  process.once('SIGTERM', breakOff)
   const claim = await startByHand(name, {
     ...(data !== undefined && { dataPath: data }),
     ...(port !== undefined && { port }),

@@ -61,12 +61,12 @@ export const zenoh: System = {
   zenohAddress,
 }
 
-function address({ port }: Place): string {
-  return `ws://127.0.0.1:${port}`
+function address({ host, port }: Place): string {
+  return `ws://${host}:${port}`
 }
 
-function zenohAddress({ peerPort }: Place): string {
-  return `tcp/127.0.0.1:${peerPort}`
+function zenohAddress({ host, peerPort }: Place): string {
+  return `tcp/${host}:${peerPort}`
 }
 
 /** Without multicast, two meshes of tests on one machine cannot find each other. */
@@ -79,7 +79,7 @@ function configuration(place: Place): string {
       scouting: { multicast: { enabled: false } },
       timestamping: { enabled: true },
       transport: { unicast: { max_sessions: 10_000 } },
-      plugins: { remote_api: { websocket_port: `127.0.0.1:${place.port}` } },
+      plugins: { remote_api: { websocket_port: `${place.host}:${place.port}` } },
     },
     undefined,
     2,

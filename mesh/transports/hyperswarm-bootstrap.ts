@@ -1,18 +1,28 @@
-// A DHT node of one's own, so that a mesh on one machine, or on one site, needs no internet. It keeps
-// who announced what in memory: when it is restarted, peers announce themselves again within seconds,
-// and links that are up do not need it.
+// A DHT of one's own, so that a mesh on one machine, or on one site, needs no internet. It keeps who
+// announced what in memory: when it is restarted, peers announce themselves again within seconds, and
+// links that are up do not need it.
 //
-// One node is enough: it stores announcements itself. A second one elsewhere makes the start of peers
-// independent of the first; peers name both, and the two need not know each other.
+// One node would store and find what is announced, but two peers on different machines learn how their
+// UDP looks from outside, and so how to reach each other, by asking several: with one or two nodes they
+// never connected, with three or more they did at once. HyperDHT asks four.
 import { createSocket } from 'node:dgram'
 import { lookup } from 'node:dns/promises'
 import { once } from 'node:events'
 import { MeshError } from '../errors.ts'
 
+/**
+ * How long a process is remembered, give or take a third, that does not announce itself again; ours
+ * do every ten seconds. The default of 20 minutes is for a DHT of the world: here it would make every
+ * newcomer try all who were killed since.
+ */
+const RECORD_MS = 60_000
+
+const NODES = 4
+
 export interface BootstrapOptions {
   /** The IPv4 address of this machine that peers will name, or a name for it. */
   readonly host: string
-  /** 0 takes a free one. */
+  /** 0 takes a free one. The three after it are used as well, or others where those are taken. */
   readonly port: number
 }
 
@@ -27,13 +37,26 @@ export async function startBootstrap(options: BootstrapOptions): Promise<Bootstr
   const host = await addressOf(options.host)
   const port = await checkPort(host, options.port)
   const { default: DHT } = await import('hyperdht')
-  const dht = DHT.bootstrapper(port, host, { host })
-  await dht.fullyBootstrapped()
+  const address = `${host}:${port}`
+  const nodes = [DHT.bootstrapper(port, host, { host, maxAge: RECORD_MS })]
+  await nodes[0]!.fullyBootstrapped()
+  while (nodes.length < NODES) {
+    const node = new DHT({
+      host,
+      port: port + nodes.length,
+      bootstrap: [address],
+      ephemeral: false,
+      firewalled: false,
+      maxAge: RECORD_MS,
+    })
+    nodes.push(node)
+    await node.fullyBootstrapped()
+  }
   return {
-    address: `${host}:${port}`,
+    address,
     async close() {
       // It may throw when a request is under way.
-      await dht.destroy({ force: true }).catch(() => {})
+      await Promise.allSettled(nodes.map((node) => node.destroy({ force: true })))
     },
   }
 }

@@ -128,14 +128,12 @@ describe('hyperswarm: HTTP over it', () => {
       { what: 'the server to wait', everyMs: 200 },
     )
     expect(produced).toBeLessThan(10)
-    console.log('produced while nobody read', produced)
     const startedMs = performance.now()
     let bytes = 0
     for await (const part of response) {
       bytes += (part as Buffer).length
       hash.update(part as Buffer)
     }
-    console.log('50 MiB in', performance.now() - startedMs)
     expect(bytes).toBe(50 * MIB)
     const expected = createHash('sha256')
     for (let count = 0; count < 50; count += 1) expected.update(chunk)

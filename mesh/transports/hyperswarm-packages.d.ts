@@ -49,6 +49,9 @@ declare module 'hyperdht' {
     readonly port?: number
     readonly anyPort?: boolean
     readonly ephemeral?: boolean
+    readonly firewalled?: boolean
+    /** How long, in milliseconds, what others announce is kept. */
+    readonly maxAge?: number
   }
 
   export default class DHT extends EventEmitter {
@@ -80,6 +83,7 @@ declare module 'hyperswarm' {
     readonly dht: DHT
     readonly keyPair: KeyPair
     readonly maxPeers?: number
+    readonly maxParallel?: number
     readonly backoffs?: readonly number[]
     readonly jitter?: number
   }

@@ -14,6 +14,18 @@ export const HOST = '127.0.0.1'
 export const randomHex = (bytes: number): string =>
   Buffer.from(systemRandom.bytes(bytes)).toString('hex')
 
+/** One that can end as a crash would: without a word to peers or DHT. */
+export class Crashable extends HyperswarmTransport {
+  async crash(): Promise<void> {
+    await this.abandon()
+  }
+
+  /** Breaks what is below the streams, as a network would; the transports have no part in it. */
+  cut(): void {
+    for (const stream of this.streams) stream.rawStream?.destroy()
+  }
+}
+
 export class LocalMesh {
   readonly name = `test ${randomHex(8)}`
   readonly bootstrap: BootstrapNode
@@ -28,8 +40,8 @@ export class LocalMesh {
   }
 
   /** Not open yet; closed with the mesh. */
-  make(options: Partial<HyperswarmOptions> = {}): HyperswarmTransport {
-    const transport = new HyperswarmTransport({
+  make(options: Partial<HyperswarmOptions> = {}): Crashable {
+    const transport = new Crashable({
       ...this.config(),
       clock: systemClock,
       random: systemRandom,
@@ -39,7 +51,7 @@ export class LocalMesh {
     return transport
   }
 
-  async open(options: Partial<HyperswarmOptions> = {}): Promise<HyperswarmTransport> {
+  async open(options: Partial<HyperswarmOptions> = {}): Promise<Crashable> {
     const transport = this.make(options)
     await transport.open()
     return transport

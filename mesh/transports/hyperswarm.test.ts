@@ -20,8 +20,7 @@ import type { PeerTransport } from '../transport.ts'
 import type { BootstrapNode } from './hyperswarm-bootstrap.ts'
 import { startBootstrap } from './hyperswarm-bootstrap.ts'
 import { STREAM_LINK, endpointOf, makeProof, meshSecrets, publicKeyOf } from './hyperswarm-keys.ts'
-import { HOST, LocalMesh, randomHex } from './hyperswarm-testing.ts'
-import { HyperswarmTransport } from './hyperswarm.ts'
+import { Crashable, HOST, LocalMesh, randomHex } from './hyperswarm-testing.ts'
 
 let bootstrapNode: BootstrapNode
 
@@ -62,15 +61,8 @@ function suiteOptions(endpoint = newEndpoint()) {
   }
 }
 
-/** Breaks what is below the streams, as a network would; the transports have no part in it. */
-class Breakable extends HyperswarmTransport {
-  cut(): void {
-    for (const stream of this.streams) stream.rawStream?.destroy()
-  }
-}
-
-function create({ endpoint, ...options }: CreateOptions): Promise<Breakable> {
-  return Promise.resolve(new Breakable({ ...onClocks, ...suiteOptions(endpoint), ...options }))
+function create({ endpoint, ...options }: CreateOptions): Promise<Crashable> {
+  return Promise.resolve(new Crashable({ ...onClocks, ...suiteOptions(endpoint), ...options }))
 }
 
 const spawnPeer = (endpoint?: string): Promise<SpawnedPeer> =>
@@ -99,7 +91,7 @@ transportSuite('hyperswarm', {
     breakable: (_dialler, listener) =>
       Promise.resolve({
         endpoint: listener.endpoint!,
-        cut: () => (listener as Breakable).cut(),
+        cut: () => (listener as Crashable).cut(),
       }),
   }),
 })
@@ -273,7 +265,6 @@ describe('hyperswarm: its own', () => {
     const backMs = systemClock.monotonicMs()
     expect(second.endpoint).not.toBe(first.endpoint)
     await eventually(() => a.linked().has(second.peerId) && vehicle.linked().has(second.peerId))
-    console.log('down', backMs - killedMs, 'back after', systemClock.monotonicMs() - backMs)
     expect(systemClock.monotonicMs() - backMs).toBeLessThan(5000)
   })
 
@@ -322,7 +313,6 @@ describe('hyperswarm: its own', () => {
     const late = await mesh.open({ listens: false })
     const startedMs = systemClock.monotonicMs()
     await eventually(() => late.linked().size === 2, { what: 'the others', deadlineMs: 25_000 })
-    console.log('found after restart', systemClock.monotonicMs() - startedMs)
   })
 
   it('nobody listens where an HTTP stream goes - is refused soon', async () => {
@@ -346,7 +336,6 @@ describe('hyperswarm: its own', () => {
     for (const bytes of numbers(20)) a.publish('ask/1', bytes, peer.peerId)
     const startedMs = systemClock.monotonicMs()
     await a.close()
-    console.log('closed after', systemClock.monotonicMs() - startedMs)
     expect(systemClock.monotonicMs() - startedMs).toBeLessThan(2000)
   })
 
@@ -357,7 +346,6 @@ describe('hyperswarm: its own', () => {
       Array.from({ length: 80 }, () => mesh.open({ listens: false })),
     )
     await eventually(() => listener.linked().size === 80, { what: 'all 80', deadlineMs: 20_000 })
-    console.log('80 after', systemClock.monotonicMs() - startedMs, process.memoryUsage().rss / 1e6)
     const heard = new Set<unknown>()
     await listener.subscribe('t/1', (batch) => {
       for (const { from } of batch) heard.add(from)
@@ -369,6 +357,31 @@ describe('hyperswarm: its own', () => {
       },
       { what: 'all 80 heard', everyMs: 50 },
     )
+  })
+
+  it('more than maxPeers - are turned away', async () => {
+    const listener = await mesh.open({ maxPeers: 2 })
+    const vehicles = await Promise.all(
+      Array.from({ length: 4 }, () => mesh.open({ listens: false })),
+    )
+    await eventually(() => listener.linked().size === 2)
+    await vehicles[0]!.close()
+    await vehicles[1]!.close()
+    const last = vehicles.slice(2)
+    await eventually(() => last.every((vehicle) => vehicle.linked().size === 1), {
+      what: 'the others to take their places',
+    })
+    expect(listener.linked().size).toBe(2)
+  })
+
+  it('thirty killed, still on the topic - do not hide the living', async () => {
+    const living = await mesh.open()
+    const dead = await Promise.all(Array.from({ length: 30 }, () => mesh.open()))
+    await Promise.all(dead.map((transport) => transport.crash()))
+    const startedMs = systemClock.monotonicMs()
+    const late = await mesh.open({ listens: false })
+    await linkedBoth(late, living)
+    expect(systemClock.monotonicMs() - startedMs).toBeLessThan(8000)
   })
 
   it('a seed that is none, a host that is not ours - are refused', async () => {

@@ -85,7 +85,9 @@ export class KafkaClient {
     const troubles: KafkaTrouble[] = []
     for (const address of this.access.brokers) {
       try {
-        this.control = await this.dial(address)
+        const connection = await this.dial(address)
+        await this.tryOut(connection, address)
+        this.control = connection
         void this.keepAlive()
         return
       } catch (error) {
@@ -264,6 +266,19 @@ export class KafkaClient {
       return await call()
     } catch (error) {
       throw requestTrouble(this.connections.get(connection) ?? 'the broker', what, error)
+    }
+  }
+
+  /** A broker that wants credentials or TLS takes the connection, and ends it at the first request. */
+  private async tryOut(connection: Connection, address: string): Promise<void> {
+    try {
+      await this.kafka.metadataV12.api.async(connection, [], false, false)
+    } catch (error) {
+      this.hangUp(connection)
+      if (errorIds(error).length > 0) throw requestTrouble(address, 'describe itself', error)
+      const hint = this.access.username === undefined ? 'a username and password' : 'TLS'
+      const words = `${address} closes the connection at the first request; does it want ${hint}?`
+      throw new KafkaTrouble(words, { cause: error })
     }
   }
 

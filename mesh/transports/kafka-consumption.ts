@@ -193,10 +193,12 @@ export class KafkaConsumption implements Consumption {
   }
 
   private taken(batch: readonly ReadRecord[]): void {
-    for (const { place, offset } of batch) {
-      // None any more: its shard was given away, and whoever has it gets these again.
-      const ref = this.reader.refOf(place)
-      if (ref !== undefined) this.commits.set(commitKey(ref), { ...ref, offset: offset + 1 })
+    for (const { from, offset } of batch) {
+      this.commits.set(commitKey(from), {
+        topic: from.topic,
+        partition: from.partition,
+        offset: offset + 1,
+      })
     }
     if (!this.isClosed) this.commitSoon()
   }
@@ -213,6 +215,10 @@ export class KafkaConsumption implements Consumption {
 
   private async commit(): Promise<void> {
     const { client } = this.reader
+    for (const [key, commit] of this.commits) {
+      // Its shard was given away, or its topic made anew.
+      if (!this.reader.isReading(commit)) this.commits.delete(key)
+    }
     const due = [...this.commits.values()]
     if (client === undefined || due.length === 0) return
     try {

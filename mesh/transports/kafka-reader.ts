@@ -17,7 +17,7 @@ import { Upkeep } from './kafka-upkeep.ts'
 import type { Random } from '../clock.ts'
 
 export interface ReadRecord {
-  readonly place: Place
+  readonly from: PartitionRef
   readonly offset: number
   readonly topic: string
   readonly bytes: Buffer
@@ -107,10 +107,12 @@ export class KafkaReader {
     return lag
   }
 
-  /** The partition of a place, where a broker was reached; to commit offsets. */
-  refOf(place: Place): PartitionRef | undefined {
-    const topic = this.positions.get(keyOf(place))?.topic
-    return topic === undefined ? undefined : { topic, partition: place.partition }
+  /** Whether it is still being read, and its topic the same; if not, its offsets mean nothing. */
+  isReading({ topic, partition }: PartitionRef): boolean {
+    for (const { place, topic: current } of this.positions.values()) {
+      if (place.partition === partition && current?.id === topic.id) return true
+    }
+    return false
   }
 
   /** The client in use, where there is one; to commit offsets. */
@@ -197,13 +199,13 @@ export class KafkaReader {
     }
   }
 
-  private decode(fetched: FetchedPartition, { position }: Reading, records: ReadRecord[]): void {
-    const { place } = position
+  private decode(fetched: FetchedPartition, from: Reading, records: ReadRecord[]): void {
+    const { position } = from
     position.highWatermark = fetched.highWatermark
     if (fetched.records === undefined) return
     position.offset = decodeBatches(fetched.records, position.offset!, {
       record: (offset, key, bytes) => {
-        records.push({ place, offset, topic: key.toString('utf8'), bytes })
+        records.push({ from, offset, topic: key.toString('utf8'), bytes })
       },
       rejected: (count) => this.options.rejected(count),
     })

@@ -112,6 +112,12 @@ interface Rule {
   readonly wanted: string
 }
 
+interface Broken {
+  readonly config: string
+  readonly value: string
+  readonly wanted: string
+}
+
 export class KafkaTopics {
   private readonly options: KafkaTopicsOptions
   private readonly prefix: string
@@ -193,19 +199,21 @@ export class KafkaTopics {
     const configs = await client.topicConfigs(KINDS.map((kind) => this.nameOf(kind)))
     for (const kind of KINDS) {
       const values = configs.get(this.nameOf(kind))
-      for (const rule of rulesOf(kind)) {
-        const value = values?.get(rule.config)
-        if (value === undefined || rule.isGood(value)) continue
-        throw this.foreignSetting(kind, rule, value)
-      }
+      const broken = rulesOf(kind).flatMap(({ config, isGood, wanted }) => {
+        const value = values?.get(config)
+        return value === undefined || isGood(value) ? [] : { config, value, wanted }
+      })
+      if (broken.length > 0) throw this.foreignSettings(kind, broken)
     }
   }
 
-  private foreignSetting(kind: TopicKind, { config, wanted }: Rule, value: string): KafkaTrouble {
+  private foreignSettings(kind: TopicKind, broken: readonly Broken[]): KafkaTrouble {
     const name = this.nameOf(kind)
+    const found = broken.map(({ config, value }) => `${config}=${value}`).join(' and ')
+    const wanted = broken.map(({ config, wanted: good }) => `${config}=${good}`).join(',')
     return new KafkaTrouble(
-      `topic ${name} has ${config}=${value}, which would lose messages: set it with kafka-configs.sh ` +
-        `--alter --entity-type topics --entity-name ${name} --add-config ${config}=${wanted}, ` +
+      `topic ${name} has ${found}, which would lose messages: set it with kafka-configs.sh ` +
+        `--alter --entity-type topics --entity-name ${name} --add-config ${wanted}, ` +
         'or give the mesh another name',
       { isSlow: true },
     )

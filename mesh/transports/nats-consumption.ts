@@ -10,14 +10,14 @@
 //   bind      [1 2 3]              successor of all that was there under this name
 //   assign    [1 2 3] [7]          7 from CONSUME_BACK_MS before now; 2 given away: ignored in [1 2 3]
 //   bind      [1 3 7]              after a reconnection, or when there are too many
-import type { ConsumerInfo, JetStreamManager, StreamInfo } from '@nats-io/jetstream'
-import type { Msg, NatsConnection } from '@nats-io/transport-node'
+import type { ConsumerInfo, StreamInfo } from '@nats-io/jetstream'
 import { Backoff } from '../broker/backoff.ts'
 import type { Clock, Random } from '../clock.ts'
-import { Deque } from '../publisher/deque.ts'
-import type { BatchHandler, Consumption, Message, TransportCounters } from '../transport.ts'
+import type { BatchHandler, Consumption, TransportCounters } from '../transport.ts'
 import { CONSUME_BACK_MS } from '../transport.ts'
-import { NatsPull, deliveryOf } from './nats-pull.ts'
+import type { StreamAccess } from './nats-feed.ts'
+import { NatsFeed } from './nats-feed.ts'
+import { NatsHandover } from './nats-handover.ts'
 import type { NatsSubjects } from './nats-subjects.ts'
 import { escapeName } from './nats-subjects.ts'
 
@@ -30,24 +30,10 @@ const ACK_WAIT_MS = INACTIVE_MS
 const REMEMBER_MS = 60_000
 /** Beyond so many, all are merged into one. */
 const FEEDS_MAX = 4
-const DELIVERY_BYTES = 1024 * 1024
-const PREFETCH_BYTES = 2 * 1024 * 1024
-const MESSAGE_OVERHEAD_BYTES = 256
 const RETRY_FIRST_MS = 100
 const RETRY_MOST_MS = 5000
-
-/** A connection with the stream at its other end. */
-export interface StreamAccess {
-  readonly nc: NatsConnection
-  readonly manager: JetStreamManager
-  readonly info: StreamInfo
-  readonly messageBytesMax: number
-  /** What the server's clock shows more than ours. */
-  readonly clockAheadMs: number
-  newInbox(): string
-  /** Something is wrong with the stream: it is looked at, and attached to again. */
-  fail(reason: string): void
-}
+/** A consumer that lived shorter is not replaced at once: another process may be using this name. */
+const STEADY_MS = 10_000
 
 export interface ConsumptionOptions {
   readonly name: string
@@ -59,27 +45,6 @@ export interface ConsumptionOptions {
   readonly onClose: () => void
 }
 
-/** One durable consumer that runs. */
-interface Feed {
-  readonly consumer: string
-  /** Those of its filter that are still ours. */
-  readonly shards: Set<number>
-  readonly access: StreamAccess
-  pull: NatsPull | undefined
-  /** Stream sequence up to which everything was handled. */
-  handled: number
-  pending: number
-  gatheredBytes: number
-  isStopped: boolean
-}
-
-interface Gathered {
-  readonly feed: Feed
-  readonly message: Message
-  readonly sequence: number
-  readonly reply: string
-}
-
 /** Where a shard that has no feed would go on. */
 interface Position {
   readonly handled: number
@@ -88,29 +53,30 @@ interface Position {
 
 type Start = { readonly sequence: number } | 'back'
 
-const costOf = ({ bytes }: Message): number => bytes.length + MESSAGE_OVERHEAD_BYTES
-
 export class NatsConsumption implements Consumption {
   private readonly options: ConsumptionOptions
   private readonly consumerPrefix: string
-  private readonly backoff: Backoff
-  private readonly gathered = new Deque<Gathered>()
+  private readonly handover: NatsHandover
+  private readonly binds: Backoff
   private readonly positions = new Map<number, Position>()
   private wanted: ReadonlySet<number> | undefined
-  private feeds: Feed[] = []
+  private feeds: NatsFeed[] = []
+  /** Of the feeds before, while there are none. */
+  private lastLag = 0
   private access: StreamAccess | undefined
-  private boundTo: StreamAccess | undefined
+  private streamCreated = ''
+  private boundMs = Number.NEGATIVE_INFINITY
   private mustBind = false
   private isChanged = false
   private isArranging = false
-  private handling = 0
   private isClosed = false
 
   constructor(options: ConsumptionOptions) {
     this.options = options
     this.consumerPrefix = `${escapeName(options.name)}_`
     const { clock, random } = options
-    this.backoff = new Backoff({ clock, random, firstMs: RETRY_FIRST_MS, mostMs: RETRY_MOST_MS })
+    this.handover = new NatsHandover(options)
+    this.binds = new Backoff({ clock, random, firstMs: RETRY_FIRST_MS, mostMs: RETRY_MOST_MS })
   }
 
   assign(shards: ReadonlySet<number>): void {
@@ -119,7 +85,8 @@ export class NatsConsumption implements Consumption {
   }
 
   lag(): number {
-    let lag = this.gathered.length + this.handling
+    if (this.feeds.length === 0) return this.lastLag
+    let lag = this.handover.length
     for (const { pending } of this.feeds) lag += pending
     return lag
   }
@@ -127,9 +94,9 @@ export class NatsConsumption implements Consumption {
   close(): Promise<void> {
     if (!this.isClosed) {
       this.isClosed = true
-      this.backoff.stop()
-      for (const feed of this.feeds) stopFeed(feed)
-      this.gathered.clear()
+      this.binds.stop()
+      this.handover.close()
+      for (const feed of this.feeds) feed.stop()
       this.options.onClose()
     }
     return Promise.resolve()
@@ -191,9 +158,11 @@ export class NatsConsumption implements Consumption {
 
   /** Makes one successor of all that is there, and consumers for the shards that are new. */
   private async bind(access: StreamAccess, wanted: ReadonlySet<number>): Promise<void> {
-    this.mustBind = false
     this.stopFeeds()
-    this.checkPositions(access)
+    await this.pace()
+    if (this.access !== access || this.isClosed) return
+    this.mustBind = false
+    this.checkPositions(await access.manager.streams.info(this.options.subjects.stream))
     const known = new Set(this.positions.keys())
     const predecessors = await this.predecessors(access)
     for (const { config, ack_floor: floor } of predecessors) {
@@ -212,19 +181,25 @@ export class NatsConsumption implements Consumption {
     )
   }
 
-  /** What is remembered of an earlier connection may no longer hold. */
-  private checkPositions(access: StreamAccess): void {
-    const { info } = access
+  /** Waits when the last bind was short before this one. */
+  private async pace(): Promise<void> {
+    const { clock } = this.options
+    if (clock.monotonicMs() - this.boundMs > STEADY_MS) this.binds.reset()
+    else await this.binds.wait()
+    this.boundMs = clock.monotonicMs()
+  }
+
+  /** What is remembered may no longer hold: the stream may be another one, or have lost its end. */
+  private checkPositions({ created, state }: StreamInfo): void {
     const nowMs = this.options.clock.monotonicMs()
-    const isAnother = info.created !== this.boundTo?.info.created
     for (const [shard, { handled, untilMs }] of this.positions) {
-      if (isAnother || untilMs <= nowMs) this.positions.delete(shard)
-      else if (access !== this.boundTo && handled > info.state.last_seq) {
-        // The stream lost its end: those sequences will be given to new messages.
-        this.positions.set(shard, { handled: info.state.last_seq, untilMs })
+      if (created !== this.streamCreated || untilMs <= nowMs) this.positions.delete(shard)
+      else if (handled > state.last_seq) {
+        // Those sequences will be given to new messages.
+        this.positions.set(shard, { handled: state.last_seq, untilMs })
       }
     }
-    this.boundTo = access
+    this.streamCreated = created
   }
 
   private async predecessors(access: StreamAccess): Promise<ConsumerInfo[]> {
@@ -249,7 +224,7 @@ export class NatsConsumption implements Consumption {
     const spent = this.feeds.filter(({ shards }) => shards.size === 0)
     this.feeds = this.feeds.filter(({ shards }) => shards.size > 0)
     for (const feed of spent) {
-      this.stop(feed)
+      feed.stop()
       await deleteConsumer(access, this.options.subjects.stream, feed.consumer)
     }
   }
@@ -285,132 +260,33 @@ export class NatsConsumption implements Consumption {
     })
     // Detached or closed meanwhile: the successor of the successor will find it.
     if (this.access !== access || this.isClosed) return
-    const feed: Feed = {
-      consumer,
-      shards: new Set(shards),
+    const feed: NatsFeed = new NatsFeed({
+      ...this.options,
       access,
-      pull: undefined,
+      handover: this.handover,
+      consumer,
+      shards,
       handled: info.ack_floor.stream_seq,
       pending: info.num_pending,
-      gatheredBytes: 0,
-      isStopped: false,
-    }
+      onBroken: () => this.rebind(feed),
+    })
     this.feeds.push(feed)
     for (const shard of shards) this.positions.delete(shard)
-    feed.pull = new NatsPull(
-      {
-        nc: access.nc,
-        stream: subjects.stream,
-        consumer,
-        clock,
-        bytesMax: Math.max(PREFETCH_BYTES, access.messageBytesMax + 8192),
-        onMessage: (message) => this.receive(feed, message),
-        onBroken: () => this.rebind(feed),
-        wants: () => feed.gatheredBytes < PREFETCH_BYTES,
-      },
-      access.newInbox(),
-    )
   }
 
-  private rebind(feed: Feed): void {
-    if (feed.isStopped || this.access !== feed.access) return
+  private rebind(feed: NatsFeed): void {
+    if (!this.feeds.includes(feed)) return
     this.mustBind = true
     this.arrange()
   }
 
-  private receive(feed: Feed, message: Msg): void {
-    const { subjects, counters } = this.options
-    const delivery = deliveryOf(message.reply)
-    if (delivery === undefined) return
-    feed.pending = delivery.pending
-    counters.receivedMessages += 1
-    counters.receivedBytes += message.data.length
-    const topic = subjects.topicOf(message.subject)
-    if (topic === undefined) {
-      counters.rejectedMessages += 1
-      return
-    }
-    if (!feed.shards.has(Number(topic.split('/', 2)[1]))) return
-    const bytes = Buffer.from(message.data)
-    const item = { topic, bytes, from: undefined }
-    feed.gatheredBytes += costOf(item)
-    this.gathered.push({
-      feed,
-      message: item,
-      sequence: delivery.streamSequence,
-      reply: message.reply!,
-    })
-    if (this.handling === 0) {
-      // The rest of what the socket brought in this turn belongs to the same batch.
-      this.handling = 1
-      queueMicrotask(() => void this.handleAll())
-    }
-  }
-
-  private async handleAll(): Promise<void> {
-    while (this.gathered.length > 0 && !this.isClosed) {
-      const batch = this.take()
-      this.handling = batch.length
-      await this.hand(batch.map(({ message }) => message))
-      if (this.isClosed) break
-      this.acknowledge(batch)
-    }
-    this.handling = 0
-  }
-
-  private take(): Gathered[] {
-    const batch: Gathered[] = []
-    let bytes = 0
-    while (this.gathered.length > 0 && bytes < DELIVERY_BYTES) {
-      const item = this.gathered.shift()!
-      bytes += costOf(item.message)
-      batch.push(item)
-    }
-    return batch
-  }
-
-  /** Resolves when the handler has taken the batch, however often it has to be given, or when closed. */
-  private async hand(batch: readonly Message[]): Promise<void> {
-    while (!this.isClosed) {
-      try {
-        await this.options.onBatch(batch)
-        this.backoff.reset()
-        return
-      } catch {
-        await this.backoff.wait()
-      }
-    }
-  }
-
-  private acknowledge(batch: readonly Gathered[]): void {
-    const last = new Map<Feed, Gathered>()
-    for (const item of batch) {
-      item.feed.gatheredBytes -= costOf(item.message)
-      last.set(item.feed, item)
-    }
-    for (const [feed, { sequence, reply }] of last) {
-      feed.handled = Math.max(feed.handled, sequence)
-      if (feed.isStopped) continue
-      try {
-        feed.access.nc.publish(reply)
-        feed.pull?.pull()
-      } catch {
-        // The connection is gone: the successor begins after what was handled all the same.
-      }
-    }
-  }
-
   private stopFeeds(): void {
+    this.lastLag = this.lag()
     for (const feed of this.feeds) {
-      this.stop(feed)
+      feed.stop()
       for (const shard of feed.shards) this.remember(shard, feed.handled, Number.POSITIVE_INFINITY)
     }
     this.feeds = []
-  }
-
-  private stop(feed: Feed): void {
-    stopFeed(feed)
-    this.gathered.retain((item) => item.feed !== feed)
   }
 
   private remember(shard: number, handled: number, forMs: number): void {
@@ -418,11 +294,6 @@ export class NatsConsumption implements Consumption {
     const untilMs = this.options.clock.monotonicMs() + forMs
     this.positions.set(shard, { handled: least, untilMs })
   }
-}
-
-function stopFeed(feed: Feed): void {
-  feed.isStopped = true
-  feed.pull?.stop()
 }
 
 function startConfig(start: Start, { clockAheadMs }: StreamAccess, clock: Clock) {

@@ -2,7 +2,7 @@
 import type { Msg } from '@nats-io/transport-node'
 import type { Clock } from '../clock.ts'
 import { SCHEMA_ASK_TOPIC, topicMatches } from '../topic.ts'
-import type { StreamAccess } from './nats-consumption.ts'
+import type { StreamAccess } from './nats-feed.ts'
 import { NatsPull } from './nats-pull.ts'
 import type { NatsSubjects } from './nats-subjects.ts'
 

@@ -10,7 +10,7 @@ import type { Backoff } from '../broker/backoff.ts'
 import type { ConnectionState } from '../broker/connection-state.ts'
 import type { Clock, Timer } from '../clock.ts'
 import type { TransportCounters } from '../transport.ts'
-import type { StreamAccess } from './nats-consumption.ts'
+import type { StreamAccess } from './nats-feed.ts'
 import type { Outgoing } from './nats-lane.ts'
 import { NatsLane } from './nats-lane.ts'
 import type { StreamSettings } from './nats-stream.ts'
@@ -23,6 +23,8 @@ const WINDOW_BYTES = 4 * 1024 * 1024
 /** Nothing at all confirmed for so long: the server is stuck, or gone without a word. */
 const STALL_MS = 5000
 const CHECK_MS = 1000
+/** How long the last words may take. */
+const FAREWELL_MS = 200
 /** A trouble after so long is a new one, and gets quick attempts again. */
 const STEADY_MS = 10_000
 /** Of what the server allows, kept free for headers. */
@@ -126,8 +128,12 @@ export class NatsSession {
 
   /** Ends it without any trouble: the transport closes. */
   async stop(): Promise<void> {
+    // The last acknowledgements are on their way.
+    const late = Promise.withResolvers<void>()
+    const timer = this.options.clock.startTimer(FAREWELL_MS, late.resolve)
+    await Promise.race([this.roundTrip(), late.promise])
+    timer.cancel()
     this.settleEnd('closed')
-    await this.ended.promise
     await this.nc.close()
   }
 
@@ -146,7 +152,8 @@ export class NatsSession {
       if (clock.monotonicMs() - upMs > STEADY_MS) backoff.reset()
     } catch (error) {
       if (this.endReason !== undefined) return
-      connection.down(this.explain(error))
+      if ((error as Error).name === 'TimeoutError') this.end('does not answer JetStream requests')
+      else connection.down(this.explain(error))
       onOutcome()
     }
     if (this.endReason === undefined) await Promise.race([backoff.wait(), this.ended.promise])
@@ -162,7 +169,6 @@ export class NatsSession {
     return {
       nc,
       manager,
-      info,
       messageBytesMax,
       clockAheadMs,
       newInbox: () => this.newInbox(),
@@ -255,9 +261,6 @@ export class NatsSession {
     const { name, message } = error as Error
     if (name === 'JetStreamNotEnabled' || apiCode(error) === 10039) {
       return `${server} has JetStream switched off: start it with --jetstream, or set jetstream in its configuration; trying again`
-    }
-    if (name === 'TimeoutError') {
-      this.end('does not answer requests (JetStream API timed out)')
     }
     return `${server}: ${message}; trying again`
   }

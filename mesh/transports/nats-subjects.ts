@@ -4,7 +4,7 @@
 //   t/17/vehicle.motion   ──►   skein.<mesh>.t.17.vehicle%2Emotion
 //
 // Characters that NATS gives a meaning to are percent-encoded, so that distinct topics stay distinct.
-import { SCHEMA_ASK_TOPIC } from '../topic.ts'
+import { SCHEMA_ASK_TOPIC, checkTopic } from '../topic.ts'
 
 /** Topics and subjects whose translation is remembered. */
 const REMEMBERED_MAX = 16_384
@@ -43,7 +43,7 @@ export class NatsSubjects {
     return remembered(this.topics, subject, () => {
       const tokens = subject.slice(this.prefix.length + 1).split('.')
       const topic = tokens.map(unescape).join('/')
-      return this.translate(topic) === subject ? topic : undefined
+      return isTopic(topic) && this.translate(topic) === subject ? topic : undefined
     })
   }
 
@@ -84,6 +84,15 @@ export function escapeName(name: string): string {
     `name ${JSON.stringify(name)} cannot name a stream: it takes ${escaped.length} characters there, ` +
       `1 to ${NAME_LENGTH_MAX} are allowed`,
   )
+}
+
+function isTopic(topic: string): boolean {
+  try {
+    checkTopic(topic)
+    return true
+  } catch {
+    return false
+  }
 }
 
 const isWildcard = (level: string): boolean => level === '*' || level === '>'

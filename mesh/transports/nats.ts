@@ -12,7 +12,7 @@ import { BrokerBase } from '../broker/broker-base.ts'
 import type { HandlerQueue } from '../broker/handler-queue.ts'
 import { MeshError } from '../errors.ts'
 import type { BatchHandler, Consumption, Message } from '../transport.ts'
-import type { StreamAccess } from './nats-consumption.ts'
+import type { StreamAccess } from './nats-feed.ts'
 import { NatsConsumption } from './nats-consumption.ts'
 import { lastOfEach } from './nats-replay.ts'
 import { HEADER_ROOM_BYTES, NatsSession } from './nats-session.ts'
@@ -55,6 +55,8 @@ export class NatsTransport extends BrokerBase {
   private readonly settings: StreamSettings
   private readonly backoff: Backoff
   private readonly live = new Set<LiveSubscription>()
+  /** On the connection that stands now, or stood last. */
+  private readonly unlisten = new WeakMap<LiveSubscription, () => void>()
   private readonly consumptions = new Set<NatsConsumption>()
   private session: NatsSession | undefined
   private sessions = 0
@@ -139,8 +141,6 @@ export class NatsTransport extends BrokerBase {
     for (const consumption of this.consumptions) await consumption.close()
     await this.session?.stop()
   }
-
-  private readonly unlisten = new WeakMap<LiveSubscription, () => void>()
 
   /** One connection after the other, for ever. */
   private async stayConnected(onOutcome: () => void): Promise<void> {

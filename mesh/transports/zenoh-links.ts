@@ -10,7 +10,8 @@ import type { Clock } from '../clock.ts'
 import type { LinkHub } from '../links/hub.ts'
 import type { Channel, Link } from '../links/link.ts'
 import type { Dial } from '../links/link-transport.ts'
-import type { SessionHost, Side, ZenohSession } from './zenoh-session.ts'
+import type { Side } from './zenoh-keys.ts'
+import type { SessionHost, ZenohSession } from './zenoh-session.ts'
 
 /** Processes that are dialled because they were found; those beyond have to be asked for. */
 const FOUND_MAX = 10_000

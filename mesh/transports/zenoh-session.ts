@@ -5,27 +5,29 @@
 //   connecting ── socket ──► declaring ── inbox, echo, watch, token ──► up ── lost, or silent ─┐
 //        ▲                                                                                      │
 //        └──────────────── after 250 ms, doubling to 5 s ◄── trouble() says why ◄───────────────┘
-//
-// Keys, all below skein/<mesh>/ (the name, escaped):
-//   in/<name>/<from>/dial|answer       a packet for the process with that inbox (zenoh-links.ts)
-//   in/<name>/<name>/echo              what a process sends itself, to hear that the bridge is there
-//   alive/listens|dials/<name>/<life>  a sign of life; one more life at each connection, so that the
-//                                      end of the one before is not taken for the end of this
 import type { Clock, Random, Timer } from '../clock.ts'
 import { MeshError } from '../errors.ts'
 import { PACKET_BYTES_MAX } from '../links/wire.ts'
 import type { ZenohPackage } from './zenoh-client.ts'
 import { ZenohClient, loadZenoh } from './zenoh-client.ts'
+import { ZenohKeys } from './zenoh-keys.ts'
+import type { Side } from './zenoh-keys.ts'
+import type { LivesHost } from './zenoh-lives.ts'
+import { ZenohLives } from './zenoh-lives.ts'
 import type { BridgeSocket } from './zenoh-websocket.ts'
 import { connectWebSocket } from './zenoh-websocket.ts'
 
 /** The wire format to the bridge has no version: both must be of the same minor one. */
 const CLIENT_VERSION = '1.10'
 
+const NOTHING = Buffer.alloc(0)
+
 const CONNECT_MS = 5000
 /** The first connection is waited for so long; a bridge on the same host takes a few milliseconds. */
 const FIRST_CONNECTION_MS = 5000
 const ECHO_MS = 2000
+/** From connected to up; each request has its own, shorter time as well. */
+const SETUP_MS = 10_000
 const PAUSE_MS = 250
 const PAUSE_MS_MAX = 5000
 
@@ -41,23 +43,12 @@ const GONE_MS = 8000
  */
 const BUFFERED_BYTES_MAX = 64 * 1024 * 1024
 
-/** Signs of life that are remembered; those beyond are ignored. */
-const LIVES_MAX = 65_536
-
-/** What a process can be called: its inbox. A peer id, or a name from a config. */
-export const INBOX_NAME = /^[A-Za-z0-9._-]{1,64}$/
-
-/** Which side of a channel sent a packet: the one that dialled it, or the other. */
-export type Side = 'dial' | 'answer'
-
-export interface SessionHost {
+export interface SessionHost extends LivesHost {
   /** Packets can be put. */
   onUp(): void
   /** No packet put from here on arrives, nor is anybody known to be alive. */
   onDown(): void
   onPacket(from: string, side: Side, packet: Buffer): void
-  /** Another process appeared on this mesh, or is gone. `listens`: it can be dialled. */
-  onPeer(name: string, listens: boolean, isAlive: boolean): void
   /** Something arrived that none of us sent. */
   onRejected(): void
 }
@@ -78,8 +69,8 @@ export interface SessionOptions {
 export class ZenohSession {
   private readonly options: SessionOptions
   private readonly host: SessionHost
-  private readonly prefix: string
-  private readonly lives = new Map<string, Set<string>>()
+  private readonly keys: ZenohKeys
+  private readonly lives: ZenohLives
   private readonly closing = new AbortController()
   private zenoh: ZenohPackage | undefined
   private socket: BridgeSocket | undefined
@@ -87,6 +78,7 @@ export class ZenohSession {
   private running: Promise<void> | undefined
   private reason: string | undefined
   private isOpened = false
+  private isClosing = false
   private pauseMs = PAUSE_MS
   private heardMs = 0
   private tickDueMs = 0
@@ -96,7 +88,8 @@ export class ZenohSession {
   constructor(options: SessionOptions, host: SessionHost) {
     this.options = options
     this.host = host
-    this.prefix = `skein/${escapeChunk(options.meshName)}`
+    this.keys = new ZenohKeys(options)
+    this.lives = new ZenohLives(options.name, host)
   }
 
   /**
@@ -118,6 +111,7 @@ export class ZenohSession {
   /** Sends what is buffered, within a second, and ends. */
   async close(): Promise<void> {
     const { socket } = this
+    this.isClosing = true
     this.client = undefined
     if (socket !== undefined) socket.onMessage = () => {}
     await socket?.end()
@@ -135,17 +129,13 @@ export class ZenohSession {
     if (client === undefined || socket === undefined) return false
     const { bufferedBytes } = socket
     if (bufferedBytes > 0 && bufferedBytes + packet.length > BUFFERED_BYTES_MAX) return false
-    client.put(`${this.inbox(to)}/${this.options.name}/${side}`, packet)
+    client.put(this.keys.packet(to, side), packet)
     return true
-  }
-
-  private inbox(name: string): string {
-    return `${this.prefix}/in/${name}`
   }
 
   private async run(first: PromiseWithResolvers<void>): Promise<void> {
     const { signal } = this.closing
-    while (!signal.aborted) {
+    while (!signal.aborted && !this.isClosing) {
       try {
         await this.connection(first)
       } catch (error) {
@@ -153,7 +143,7 @@ export class ZenohSession {
           first.reject(error)
           return
         }
-        if (!signal.aborted) this.say((error as Error).message)
+        if (!this.isClosing) this.say((error as Error).message)
       }
       first.resolve()
       await this.pause()
@@ -164,6 +154,9 @@ export class ZenohSession {
   private async connection(first: PromiseWithResolvers<void>): Promise<void> {
     const socket = await this.connect()
     this.socket = socket
+    const late = this.options.clock.startTimer(SETUP_MS, () => {
+      socket.destroy(new Error(`no answer within ${SETUP_MS} ms`))
+    })
     try {
       const lost = this.lostOf(socket)
       const client = await Promise.race([this.greet(socket), lost])
@@ -175,9 +168,11 @@ export class ZenohSession {
       this.pauseMs = PAUSE_MS
       this.say(undefined)
       first.resolve()
+      late.cancel()
       this.armTick()
       await lost
     } finally {
+      late.cancel()
       this.end(socket)
     }
   }
@@ -229,7 +224,7 @@ export class ZenohSession {
   private async checkInbox(client: ZenohClient): Promise<void> {
     const { name, listens } = this.options
     if (!listens) return
-    if (!(await client.hasToken(`${this.prefix}/alive/listens/${name}/*`))) return
+    if (!(await client.hasToken(this.keys.ownLives))) return
     throw new MeshError(
       'MESH_ADDRESS_IN_USE',
       `cannot listen on zenoh://${name}: another process of this mesh does; stop it, or choose another name`,
@@ -240,22 +235,22 @@ export class ZenohSession {
   /** Resolves when a packet to ourselves came back, from a bridge that is not of another version. */
   private async declareInbox(client: ZenohClient): Promise<void> {
     const echoed = Promise.withResolvers<void>()
-    const inbox = this.inbox(this.options.name)
-    const late = this.options.clock.startTimer(ECHO_MS, () => {
-      echoed.reject(new Error(`no echo within ${ECHO_MS} ms`))
-    })
     this.onEcho = echoed.resolve
+    let late: Timer | undefined
     let failure: unknown
     try {
-      await client.subscribe(`${inbox}/**`, (key, isPut, payload) => {
-        this.onSample(key.slice(inbox.length + 1), isPut, payload)
+      await client.subscribe(this.keys.inbox, (key, isPut, payload) => {
+        this.onSample(key, isPut, payload)
       })
-      client.put(`${inbox}/${this.options.name}/echo`, Buffer.alloc(0))
+      late = this.options.clock.startTimer(ECHO_MS, () => {
+        echoed.reject(new Error(`no echo within ${ECHO_MS} ms`))
+      })
+      client.put(this.keys.echo, NOTHING)
       await echoed.promise
     } catch (error) {
       failure = error
     } finally {
-      late.cancel()
+      late?.cancel()
     }
     const version = await client.version().catch(() => undefined)
     const isOther = version !== undefined && !version.startsWith(`v${CLIENT_VERSION}.`)
@@ -263,50 +258,25 @@ export class ZenohSession {
   }
 
   private async declareLife(client: ZenohClient): Promise<void> {
-    const { name, listens, random } = this.options
-    const alive = `${this.prefix}/alive`
-    // Who dials learns only of those that can be dialled; there may be very many of the others.
-    await client.watch(`${alive}/${listens ? '*' : 'listens'}/*/*`, (key, isPut) => {
-      this.onLife(key.slice(alive.length + 1), isPut)
+    await client.watch(this.keys.watched, (key, isPut) => {
+      const life = this.keys.readLife(key)
+      if (life === undefined) this.host.onRejected()
+      else this.lives.onLife(life, isPut)
     })
-    const life = Buffer.from(random.bytes(8)).toString('hex')
-    await client.declareToken(`${alive}/${listens ? 'listens' : 'dials'}/${name}/${life}`)
+    await client.declareToken(this.keys.life(this.options.random))
   }
 
-  /** `place`: what follows our inbox in the key. */
-  private onSample(place: string, isPut: boolean, payload: Buffer): void {
-    const [from, side, ...rest] = place.split('/')
-    if (!isPut || rest.length > 0 || from === undefined || !INBOX_NAME.test(from)) {
+  private onSample(key: string, isPut: boolean, payload: Buffer): void {
+    const address = isPut ? this.keys.readAddress(key) : undefined
+    if (address === undefined) {
       this.host.onRejected()
-    } else if (side === 'dial' || side === 'answer') {
-      this.host.onPacket(from, side, payload)
-    } else if (side === 'echo' && from === this.options.name) {
+    } else if (address.side !== 'echo') {
+      this.host.onPacket(address.from, address.side, payload)
+    } else if (address.from === this.options.name) {
       this.onEcho()
     } else {
       this.host.onRejected()
     }
-  }
-
-  private onLife(place: string, isPut: boolean): void {
-    const [role, name, life] = place.split('/')
-    if (name === undefined || life === undefined || !INBOX_NAME.test(name)) {
-      this.host.onRejected()
-      return
-    }
-    if (name === this.options.name) return
-    const key = `${role}/${name}`
-    const lives = this.lives.get(key) ?? new Set()
-    const wasAlive = lives.size > 0
-    if (isPut) {
-      if (lives.size === 0 && this.lives.size >= LIVES_MAX) return
-      if (lives.size < LIVES_MAX) lives.add(life)
-      this.lives.set(key, lives)
-    } else {
-      lives.delete(life)
-      if (lives.size === 0) this.lives.delete(key)
-    }
-    const isAlive = lives.size > 0
-    if (isAlive !== wasAlive) this.host.onPeer(name, role === 'listens', isAlive)
   }
 
   private heard(): void {
@@ -320,7 +290,7 @@ export class ZenohSession {
   }
 
   private tick(): void {
-    const { clock, bridgeText, name } = this.options
+    const { clock, bridgeText } = this.options
     const nowMs = clock.monotonicMs()
     // As in links/hub.ts: a process that was itself held up has not listened.
     this.heardMs += Math.max(0, nowMs - this.tickDueMs - TICK_MS)
@@ -334,7 +304,7 @@ export class ZenohSession {
     } else {
       this.say(undefined)
     }
-    this.client?.put(`${this.inbox(name)}/${name}/echo`, Buffer.alloc(0))
+    this.client?.put(this.keys.echo, NOTHING)
     this.armTick()
   }
 
@@ -375,9 +345,4 @@ export class ZenohSession {
       { cause },
     )
   }
-}
-
-/** A mesh's name as one chunk of a key expression, which must not hold / * $ ? # nor begin with @. */
-function escapeChunk(name: string): string {
-  return encodeURIComponent(name.toWellFormed()).replaceAll('*', '%2A')
 }

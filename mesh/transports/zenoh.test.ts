@@ -320,6 +320,14 @@ systemSuite('zenoh', () => {
       expect(rssMax - rssBefore).toBeLessThan(256 * MIB)
     }, 60_000)
 
+    it('close() - is no trouble', async () => {
+      const troubles: (string | undefined)[] = []
+      const a = await open({ onTrouble: (reason) => troubles.push(reason) })
+      await a.close()
+      expect(troubles).toEqual([])
+      expect(a.trouble()).toBeUndefined()
+    })
+
     it('bridge stalled - does not keep a process from closing', async () => {
       const own = await startBridge()
       const a = await open({ bridge: own.address })
@@ -424,7 +432,7 @@ systemSuite('zenoh', () => {
         const token = await raw
           .liveliness()
           .declareToken(
-            `skein/${encodeURIComponent(meshName).replaceAll('*', '%2A')}/alive/listens/x/1`,
+            `skein/${encodeURIComponent(meshName).replaceAll('*', '%2A')}/alive/listens/x/0123456789abcdef`,
           )
         const b = await open()
         await linkedBoth(a, b)
@@ -433,7 +441,7 @@ systemSuite('zenoh', () => {
         const odd = await raw
           .liveliness()
           .declareToken(
-            `skein/${encodeURIComponent(meshName).replaceAll('*', '%2A')}/alive/listens/x y/1`,
+            `skein/${encodeURIComponent(meshName).replaceAll('*', '%2A')}/alive/listens/x y/0123456789abcdef`,
           )
         await eventually(() => a.counters().rejectedMessages === 1)
         await odd.undeclare()
@@ -483,6 +491,29 @@ systemSuite('zenoh', () => {
         const a = await open({ bridge: await startServer(server) })
         expect(a.trouble()).toMatch(/needs zenoh-bridge-remote-api 1\.10, and found v1\.11\.\d+;/)
         expect(a.linked().size).toBe(0)
+      })
+
+      it('a bridge that stops answering midway - is given up, at whatever step', async () => {
+        const opened = await Promise.all(
+          [1, 2, 3, 4, 5, 6, 7, 8].map(async (answers) => {
+            const server = createServer((near) => {
+              const far = connect(portOf(bridge.address), '127.0.0.1')
+              near.on('error', () => far.destroy()).pipe(far)
+              far.on('error', () => near.destroy())
+              let left = answers
+              far.on('data', (chunk: Buffer) => {
+                left -= 1
+                if (left >= 0) near.write(chunk)
+              })
+            })
+            return open({ bridge: await startServer(server) })
+          }),
+        )
+        await eventually(() => opened.every((transport) => transport.trouble() !== undefined), {
+          what: 'each to say so',
+          deadlineMs: 20_000,
+        })
+        await Promise.all(opened.map((transport) => transport.close()))
       })
 
       it('an address that cannot be one - is MESH_ADDRESS_INVALID', async () => {

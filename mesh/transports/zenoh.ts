@@ -8,8 +8,9 @@
 import { MeshError } from '../errors.ts'
 import type { Dial, LinkTransportOptions } from '../links/link-transport.ts'
 import { LinkTransport } from '../links/link-transport.ts'
+import { INBOX_NAME } from './zenoh-keys.ts'
 import { ZenohLinks } from './zenoh-links.ts'
-import { INBOX_NAME, ZenohSession } from './zenoh-session.ts'
+import { ZenohSession } from './zenoh-session.ts'
 
 export const ZENOH_BRIDGE = 'ws://127.0.0.1:10000'
 

@@ -3,14 +3,20 @@ import { join } from 'node:path'
 import { eventually } from '../../mesh/conformance/eventually.ts'
 import type { Epoch, StoreId } from '../../mesh/index.ts'
 import type { Config } from '../../nodes/index.ts'
+import { runFleet } from './fleet-body.ts'
+import { LocalProgram, type LocalBody } from './local-program.ts'
 import type { TestMesh } from './mesh.ts'
-import type { Program } from './program.ts'
+import type { Namespace } from './namespace.ts'
+import type { Runner } from './program.ts'
 
 export interface FleetOrders {
   readonly config: Config
   readonly vehicles: number
   /** Of each. */
   readonly samplesPerSecond: number
+  /** Names its outbox and its vehicles; default `fleet`. */
+  readonly name?: string
+  readonly seed?: number
 }
 
 /** One frame that W stores hold. */
@@ -44,6 +50,8 @@ export interface FleetOptions extends Omit<FleetOrders, 'config'> {
   /** As `--set`. */
   readonly settings?: readonly string[]
   readonly nodeFlags?: readonly string[]
+  /** Where it runs; this host when absent. */
+  readonly space?: Namespace
 }
 
 const START_MS = 30_000
@@ -51,20 +59,49 @@ const START_MS = 30_000
 export class Fleet {
   readonly receipts: ReceiptMessage[] = []
   readonly statuses: (FleetStatus & { readonly atMs: number })[] = []
-  readonly program: Program
+  readonly program: Runner
   /** Samples acknowledged. */
   acked = 0
 
   constructor(mesh: TestMesh, options: FleetOptions) {
-    const { settings = [], nodeFlags = [], ...rest } = options
+    const { settings = [], nodeFlags = [], space, ...rest } = options
     const seeds = mesh.stores.map(({ endpoint }) => endpoint)
-    const orders: FleetOrders = { ...rest, config: mesh.config(seeds, settings) }
-    this.program = mesh.start({
-      name: 'fleet',
-      script: join(import.meta.dirname, 'fleet-child.ts'),
-      args: [JSON.stringify(orders)],
-      nodeFlags: ['--expose-gc', ...nodeFlags],
-      onMessage: (message) => this.hear(message as FleetMessage),
+    const host = space?.address ?? mesh.network.host
+    const own = mesh.network.transport === 'hyperswarm' ? [`hyperswarm.host=${host}`] : []
+    const orders: FleetOrders = { ...rest, config: mesh.config(seeds, [...settings, ...own]) }
+    this.program =
+      mesh.network.transport === 'memory'
+        ? mesh.runs(new LocalProgram((warn) => this.runHere(orders, warn)))
+        : mesh.start({
+            name: rest.name ?? 'fleet',
+            script: join(import.meta.dirname, 'fleet-child.ts'),
+            args: [JSON.stringify(orders)],
+            nodeFlags: ['--expose-gc', ...nodeFlags],
+            ...(space && { under: space.enter }),
+            onMessage: (message) => this.hear(message as FleetMessage),
+          })
+  }
+
+  private async runHere(orders: FleetOrders, warn: (line: string) => void): Promise<LocalBody> {
+    const fleet = await runFleet(orders, (message) => this.hear(message), warn)
+    return {
+      handle: ({ type }) => (type === 'park' ? fleet.park() : fleet.collect()),
+      stop: () => fleet.stop(),
+      abandon: () => fleet.abandon(),
+    }
+  }
+
+  /** The vehicles stop; what they published is still on its way. */
+  park(): void {
+    this.program.send({ type: 'park' })
+  }
+
+  /** Ends at once; what is not acknowledged stays in the outbox, if it has one on disk. */
+  async abandon(): Promise<void> {
+    this.program.send({ type: 'abandon' })
+    await eventually(() => !this.program.isRunning, {
+      what: 'the fleet has ended',
+      deadlineMs: START_MS,
     })
   }
 

@@ -12,8 +12,10 @@ import { rankStores, SHARDS, systemRandom, type StoreId } from '../../mesh/index
 import { loadConfig, openAsking, parseOverride, type Config } from '../../nodes/index.ts'
 import { parseQuery, type Coverage, type Row, type BucketRow } from '../../storage/index.ts'
 import { Command, SKEIN, type Ended } from './command.ts'
+import type { Namespace } from './namespace.ts'
+import { ZEROMQ, type TestNetwork } from './network.ts'
 import { freeEndpoint } from './ports.ts'
-import { Program, type ProgramOptions } from './program.ts'
+import { Program, type ProgramOptions, type Runner } from './program.ts'
 import { StoragePeer } from './storage-peer.ts'
 
 /** Two cores, several test files at once: a mesh that takes longer than this to settle is broken. */
@@ -31,8 +33,11 @@ export function testMeshName(): string {
 }
 
 /** A mesh for one test, ended when the test is, also when that has failed or timed out. */
-export function createMesh(onTestFinished: TestContext['onTestFinished']): TestMesh {
-  const mesh = new TestMesh()
+export function createMesh(
+  onTestFinished: TestContext['onTestFinished'],
+  network?: TestNetwork,
+): TestMesh {
+  const mesh = new TestMesh(network)
   onTestFinished(() => mesh.close(), CLOSE_MS)
   return mesh
 }
@@ -40,8 +45,14 @@ export function createMesh(onTestFinished: TestContext['onTestFinished']): TestM
 export class TestMesh implements AsyncDisposable {
   readonly root = mkdtempSync(join(tmpdir(), 'skein-test-'))
   readonly stores: StoragePeer[] = []
-  private readonly name = testMeshName()
-  private readonly programs: Program[] = []
+  /** What it runs on now; processes that run already stay where they are. */
+  network: TestNetwork
+  readonly name = testMeshName()
+  private readonly programs: Runner[] = []
+
+  constructor(network: TestNetwork = ZEROMQ) {
+    this.network = network
+  }
 
   /** Starts storage peers s1 … sN; the first founds the mesh and is the seed of the others. */
   async startStores(count: number): Promise<void> {
@@ -54,13 +65,16 @@ export class TestMesh implements AsyncDisposable {
 
   /** That many addresses to give to peers: the same ones whenever these come back. */
   endpoints(count: number): Promise<string[]> {
-    return Promise.all(Array.from({ length: count }, () => freeEndpoint()))
+    const { transport, host } = this.network
+    const endpoint = (): Promise<string> =>
+      transport === 'memory' ? Promise.resolve(`memory://${testMeshName()}`) : freeEndpoint(host)
+    return Promise.all(Array.from({ length: count }, endpoint))
   }
 
   /** A storage peer that is not started yet. */
-  addStore(endpoint: string, seeds: readonly string[]): StoragePeer {
+  addStore(endpoint: string, seeds: readonly string[], space?: Namespace): StoragePeer {
     const name = `s${this.stores.length + 1}`
-    const peer = new StoragePeer({ mesh: this, name, endpoint, seeds })
+    const peer = new StoragePeer({ mesh: this, name, endpoint, seeds, ...(space && { space }) })
     this.stores.push(peer)
     return peer
   }
@@ -82,23 +96,41 @@ export class TestMesh implements AsyncDisposable {
 
   /** The command line of every process of this mesh, up to its verb. */
   flags(seeds: readonly string[], settings: readonly string[] = []): string[] {
-    const all = [`mesh.name=${this.name}`, ...settings]
+    const all = [...this.settings, ...settings]
     const pairs = [
       ...all.map((setting) => ['--set', setting]),
-      ...seeds.map((seed) => ['--seed', seed]),
+      ...(this.hasSeeds ? seeds.map((seed) => ['--seed', seed]) : []),
     ]
     return ['--data', this.root, ...pairs.flat()]
   }
 
+  private get hasSeeds(): boolean {
+    return ['zeromq', 'memory'].includes(this.network.transport)
+  }
+
+  private get settings(): string[] {
+    const { transport, settings } = this.network
+    const founder = 'mesh.founder=s1'
+    return [`mesh.name=${this.name}`, founder, `transport=${transport}`, ...settings]
+  }
+
   /** Starts `skein …` as a process to talk with. */
-  startSkein(name: string, args: readonly string[]): Program {
-    return this.start({ name, script: SKEIN, args })
+  startSkein(
+    name: string,
+    args: readonly string[],
+    options: Pick<ProgramOptions, 'under' | 'nodeFlags'> = {},
+  ): Program {
+    return this.start({ ...options, name, script: SKEIN, args })
   }
 
   start(options: Omit<ProgramOptions, 'cwd'>): Program {
-    const program = new Program({ ...options, cwd: this.root })
-    this.programs.push(program)
-    return program
+    return this.runs(new Program({ ...options, cwd: this.root }))
+  }
+
+  /** To be ended with the mesh. */
+  runs<R extends Runner>(runner: R): R {
+    this.programs.push(runner)
+    return runner
   }
 
   /** Runs a verb to its end. */
@@ -108,11 +140,11 @@ export class TestMesh implements AsyncDisposable {
 
   /** The configuration that this mesh's processes have, for one that lives in the test itself. */
   config(seeds: readonly string[] = [this.seed], settings: readonly string[] = []): Config {
-    const texts = [`mesh.name=${this.name}`, ...settings]
+    const texts = [...this.settings, ...settings]
     const overrides = [
       ...texts.map((text) => parseOverride(text)),
       { key: 'data', value: this.root, flag: '--data' },
-      { key: 'seeds', value: seeds, flag: '--seed' },
+      ...(this.hasSeeds ? [{ key: 'seeds', value: seeds, flag: '--seed' }] : []),
     ]
     return loadConfig({ cwd: this.root, env: {}, overrides }).config
   }

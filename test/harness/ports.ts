@@ -8,17 +8,17 @@ const PORT_MIN = 20_000
 const PORT_MAX = 32_000
 
 /** `tcp://127.0.0.1:port` with a port on which nothing listens. */
-export async function freeEndpoint(): Promise<string> {
+export async function freeEndpoint(host = '127.0.0.1'): Promise<string> {
   for (;;) {
     const port = PORT_MIN + Math.floor(systemRandom.next() * (PORT_MAX - PORT_MIN))
-    if (await isFree(port)) return `tcp://127.0.0.1:${port}`
+    if (await isFree(host, port)) return `tcp://${host}:${port}`
   }
 }
 
-function isFree(port: number): Promise<boolean> {
+function isFree(host: string, port: number): Promise<boolean> {
   const server = createServer()
   return new Promise((resolve) => {
     server.once('error', () => resolve(false))
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
+    server.listen(port, host, () => server.close(() => resolve(true)))
   })
 }

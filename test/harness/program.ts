@@ -26,6 +26,8 @@ export interface ProgramOptions {
   /** Of Node.js itself. */
   readonly nodeFlags?: readonly string[]
   readonly cwd: string
+  /** What it runs under: words before the program, such as those that enter a network namespace. */
+  readonly under?: readonly string[]
   readonly onMessage?: (message: OtherMessage) => void
 }
 
@@ -35,7 +37,26 @@ const COMPILE_CACHE = join(import.meta.dirname, '../../node_modules/.cache/skein
 /** Lines of stderr kept to explain a failure. */
 const LINES_KEPT = 40
 
-export class Program {
+/** Something that a test runs: a process, or on the memory transport a part of the test's own. */
+export interface Runner {
+  readonly ready: Promise<ReadyMessage>
+  readonly isRunning: boolean
+  /** The last of what it wrote to stderr or warned of. */
+  readonly said: string
+  /** The most memory it had, bytes; absent where it has none of its own. */
+  readonly rssMaxBytes: number | undefined
+  send(message: object): void
+  /** kill -9, or as near to it as can be come. */
+  kill(): Promise<void>
+  pause(): Promise<void>
+  resume(): void
+  /** Asks it to end; resolves with its exit code. */
+  stop(): Promise<number | null>
+  /** Ends it, whatever state it is in. */
+  end(): Promise<void>
+}
+
+export class Program implements Runner {
   readonly name: string
   readonly ready: Promise<ReadyMessage>
   readonly exited: Promise<{ code: number | null; signal: NodeJS.Signals | null }>
@@ -43,12 +64,14 @@ export class Program {
   private readonly lines: string[] = []
 
   constructor(options: ProgramOptions) {
-    const { name, script, args, nodeFlags = [], cwd, onMessage } = options
+    const { name, script, args, nodeFlags = [], cwd, under = [], onMessage } = options
     this.name = name
+    const [execPath, ...words] = [...under, process.execPath]
     this.child = fork(script, args, {
       cwd,
       env: childEnvironment(),
-      execArgv: [...nodeFlags],
+      execPath,
+      execArgv: [...words, ...nodeFlags],
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     })
     const ready = Promise.withResolvers<ReadyMessage>()
@@ -82,6 +105,12 @@ export class Program {
 
   get isRunning(): boolean {
     return this.child.exitCode === null && this.child.signalCode === null
+  }
+
+  get rssMaxBytes(): number | undefined {
+    if (!this.isRunning || !existsSync('/proc/self/status')) return undefined
+    const status = readFileSync(`/proc/${this.pid}/status`, 'utf8')
+    return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024
   }
 
   send(message: object): void {

@@ -1,10 +1,15 @@
 // A storage peer of a test: one disk and one address, and the process that serves them now, if any.
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { eventually } from '../../mesh/conformance/eventually.ts'
 import { systemClock, type StoreId } from '../../mesh/index.ts'
 import { PeerClient } from '../../storage/index.ts'
 import type { DigestAnswer, DigestRequest } from '../../storage/query/peer.ts'
+import { LocalStorage } from './local-storage.ts'
 import type { TestMesh } from './mesh.ts'
-import type { Program } from './program.ts'
+import type { Namespace } from './namespace.ts'
+import { hostSettings } from './network.ts'
+import type { Runner } from './program.ts'
 
 export interface StoragePeerOptions {
   readonly mesh: TestMesh
@@ -12,6 +17,8 @@ export interface StoragePeerOptions {
   readonly name: string
   readonly endpoint: string
   readonly seeds: readonly string[]
+  /** Where it runs; this host when absent. */
+  readonly space?: Namespace
 }
 
 /** A process on two busy cores has its sockets up well within this. */
@@ -22,7 +29,9 @@ export class StoragePeer {
   readonly name: string
   readonly endpoint: string
   private readonly options: StoragePeerOptions
-  private program: Program | undefined
+  private program: Runner | undefined
+  /** Of Node.js, for its next start. */
+  nodeFlags: readonly string[] = []
   private http = ''
 
   constructor(options: StoragePeerOptions) {
@@ -33,15 +42,29 @@ export class StoragePeer {
 
   /** Starts it on its disk and its address; resolves when it answers, which may be before it is a member. */
   async start(): Promise<void> {
-    const { mesh, name, endpoint, seeds } = this.options
-    const flags = mesh.flags(seeds, [`zeromq.bind=${endpoint}`])
-    const program = mesh.startSkein(name, [...flags, 'node', 'storage', '--name', name])
-    this.program = program
-    const { http } = await withinMs(START_MS, program.ready, `${name} is ready`)
+    this.program = this.run()
+    const { http } = await withinMs(START_MS, this.program.ready, `${this.name} is ready`)
     this.http = http!
   }
 
-  get process(): Program {
+  private run(): Runner {
+    const { mesh, name, endpoint, seeds, space } = this.options
+    const { nodeFlags } = this
+    const settings = hostSettings(mesh.network, space?.address ?? mesh.network.host, endpoint)
+    if (mesh.network.transport === 'memory') {
+      return mesh.runs(new LocalStorage(mesh.config(seeds, settings), name))
+    }
+    const words = [...mesh.flags(seeds, settings), 'node', 'storage', '--name', name]
+    return mesh.startSkein(name, words, { nodeFlags, ...(space && { under: space.enter }) })
+  }
+
+  /** Removes what its disk held: it comes back as another store. */
+  wipe(): void {
+    if (this.process.isRunning) throw new Error(`${this.name} is running: kill it first`)
+    rmSync(join(this.options.mesh.root, this.name), { recursive: true })
+  }
+
+  get process(): Runner {
     if (this.program === undefined) throw new Error(`${this.name} was never started`)
     return this.program
   }

@@ -1,0 +1,56 @@
+// The contract suite: every case on one transport. What has no meaning on it is skipped, and says why;
+// npm run conformance prints the table.
+import { afterAll, beforeAll, describe, test, type TestContext } from 'vitest'
+import type { TransportName } from '../../mesh/index.ts'
+import { systemSuite } from '../../systems/testing.ts'
+import { createMesh } from '../harness/mesh.ts'
+import { needsServer, openNetwork, type TestNetwork } from '../harness/network.ts'
+import { CONTRACT_CASES, type CaseContext } from './cases.ts'
+
+const CASE_MS = 240_000
+const NETWORK_MS = 120_000
+
+export function contractSuite(transport: TransportName): void {
+  const title = `${transport}: the contract`
+  if (needsServer(transport)) systemSuite(transport, () => cases(transport), title)
+  else describe(title, () => cases(transport))
+}
+
+function cases(transport: TransportName): void {
+  let network: TestNetwork
+  beforeAll(async () => {
+    network = await openNetwork(transport)
+  }, NETWORK_MS)
+  afterAll(() => network?.close(), NETWORK_MS)
+  for (const { title, skip, run } of CONTRACT_CASES) {
+    const reason = skip?.(transport)
+    if (reason === undefined) {
+      // Most of a case is waiting: several side by side take no longer than the longest. On the memory
+      // transport all share one network, and with it the faults.
+      const declare = transport === 'memory' ? test : test.concurrent
+      declare(
+        title,
+        async ({ onTestFinished }) => {
+          await run(contextOf(network, onTestFinished))
+        },
+        CASE_MS,
+      )
+    } else {
+      test.skipIf(true)(`${title} [skipped: ${reason}]`, () => {})
+    }
+  }
+}
+
+function contextOf(
+  network: TestNetwork,
+  onTestFinished: TestContext['onTestFinished'],
+): CaseContext {
+  return {
+    network,
+    createMesh: (other = network) => createMesh(onTestFinished, other),
+    use: (resource) => {
+      onTestFinished(async () => await resource[Symbol.asyncDispose](), NETWORK_MS)
+      return resource
+    },
+  }
+}
