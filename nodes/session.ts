@@ -6,6 +6,7 @@ import {
   systemClock,
   systemRandom,
   type Announcement,
+  type Clock,
   type PeerRole,
   type SessionOptions,
 } from '../mesh/index.ts'
@@ -17,6 +18,8 @@ export interface NodeSessionOptions extends Pick<
   SessionOptions,
   'name' | 'http' | 'store' | 'onAnnouncement' | 'onChange'
 > {
+  /** Default: the system's. */
+  readonly clock?: Clock
   /** What this process is to others. With none it only dials and is not announced. */
   readonly roles?: readonly PeerRole[]
   /** Something that people should know and that ends nothing. */
@@ -25,14 +28,14 @@ export interface NodeSessionOptions extends Pick<
 
 /** @throws MeshError MESH_ADDRESS_IN_USE, MESH_ADDRESS_INVALID; NodeError NODE_START_FAILED. */
 export async function openSession(config: Config, options: NodeSessionOptions): Promise<Session> {
-  const { roles = [], onWarning = () => undefined, ...hooks } = options
+  const { roles = [], clock = systemClock, onWarning = () => undefined, ...hooks } = options
   const { transport } = config
   const listens = roles.length > 0
   const endpoint = listens ? advertised(transport) : undefined
   const session = new Session({
     mesh: identityOf(config),
-    transport: await openableTransport(config, { listens, onWarning }),
-    clock: systemClock,
+    transport: await openableTransport(config, { listens, clock, onWarning }),
+    clock,
     random: systemRandom,
     seeds: hasSeeds(transport.name) ? config.seeds : [],
     roles,

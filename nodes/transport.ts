@@ -4,6 +4,7 @@ import {
   processNetwork,
   systemClock,
   systemRandom,
+  type Clock,
   type MeshId,
   type Timer,
   type Transport,
@@ -16,6 +17,7 @@ import { identityOf } from './identity.ts'
 export interface OpenableOptions {
   /** Others come to this process, as opposed to one that only dials. */
   readonly listens: boolean
+  readonly clock: Clock
   readonly onWarning: (message: string) => void
 }
 
@@ -49,14 +51,14 @@ export function advertised(transport: TransportChoice): string | undefined {
 /** The transport of the configuration, not yet open. @throws NodeError NODE_START_FAILED. */
 export async function openableTransport(
   config: Config,
-  { listens, onWarning }: OpenableOptions,
+  { listens, clock, onWarning }: OpenableOptions,
 ): Promise<Transport> {
   const { transport } = config
   const { id: meshId, name: meshName } = identityOf(config)
   const given = {
     meshId,
     meshName,
-    clock: systemClock,
+    clock,
     random: systemRandom,
     listens,
     onOtherMesh: (other: MeshId) => onWarning(otherMeshMessage(other, config)),

@@ -128,7 +128,6 @@ describe('hyperswarm: HTTP over it', () => {
       { what: 'the server to wait', everyMs: 200 },
     )
     expect(produced).toBeLessThan(10)
-    const startedMs = performance.now()
     let bytes = 0
     for await (const part of response) {
       bytes += (part as Buffer).length

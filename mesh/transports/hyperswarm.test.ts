@@ -107,7 +107,7 @@ describe('hyperswarm: its own', () => {
 
   /** Linked a and b; the test ends with the proof that they still talk. */
   async function bystanders(): Promise<{
-    a: HyperswarmTransport
+    a: PeerTransport
     stillWorks: () => Promise<void>
   }> {
     const [a, b] = [await mesh.open(), await mesh.open()]
@@ -311,7 +311,6 @@ describe('hyperswarm: its own', () => {
     mesh.onClose(() => node.close())
     await stillWorks()
     const late = await mesh.open({ listens: false })
-    const startedMs = systemClock.monotonicMs()
     await eventually(() => late.linked().size === 2, { what: 'the others', deadlineMs: 25_000 })
   })
 
@@ -341,7 +340,6 @@ describe('hyperswarm: its own', () => {
 
   it('80 that only dial - all link to one listener and are heard', async () => {
     const listener = await mesh.open()
-    const startedMs = systemClock.monotonicMs()
     const vehicles = await Promise.all(
       Array.from({ length: 80 }, () => mesh.open({ listens: false })),
     )

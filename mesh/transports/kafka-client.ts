@@ -5,7 +5,13 @@
 import type * as Kafka from '@platformatic/kafka'
 import type { Connection } from '@platformatic/kafka'
 import type { Clock, Timer } from '../clock.ts'
-import { KafkaTrouble, connectTrouble, errorIds, requestTrouble } from './kafka-trouble.ts'
+import {
+  KafkaTrouble,
+  connectTrouble,
+  errorIds,
+  isTimeout,
+  requestTrouble,
+} from './kafka-trouble.ts'
 
 export type KafkaPackage = typeof Kafka
 
@@ -276,6 +282,7 @@ export class KafkaClient {
     } catch (error) {
       this.hangUp(connection)
       if (errorIds(error).length > 0) throw requestTrouble(address, 'describe itself', error)
+      if (isTimeout(error)) throw connectTrouble(address, error, this.access.username)
       const hint = this.access.username === undefined ? 'a username and password' : 'TLS'
       const words = `${address} closes the connection at the first request; does it want ${hint}?`
       throw new KafkaTrouble(words, { cause: error })

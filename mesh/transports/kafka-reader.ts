@@ -52,6 +52,8 @@ interface Reading extends PartitionRef {
 }
 
 export class KafkaReader {
+  /** The one in use, where there is one; to commit offsets. */
+  client: KafkaClient | undefined
   private readonly options: ReaderOptions
   private readonly upkeep: Upkeep
   private readonly positions = new Map<string, Position>()
@@ -114,9 +116,6 @@ export class KafkaReader {
     }
     return false
   }
-
-  /** The client in use, where there is one; to commit offsets. */
-  client: KafkaClient | undefined
 
   /** take() is not called after this. */
   stop(): Promise<void> {

@@ -34,6 +34,10 @@ const SYSTEM_REASONS: Readonly<Record<string, string>> = {
   ETIMEDOUT: 'no answer in time',
 }
 
+/** The library gives it the code of any lost connection. */
+export const isTimeout = (error: unknown): boolean =>
+  error instanceof Error && /timed out/i.test(error.message)
+
 /** The error ids of a protocol answer, each once: `NOT_LEADER_OR_FOLLOWER`. */
 export function errorIds(error: unknown): string[] {
   const ids = chainOf(error).flatMap(({ apiId }) => apiId ?? [])
@@ -86,8 +90,9 @@ function reasonOf(chain: readonly LibraryError[]): string {
     const reason = code === undefined ? undefined : SYSTEM_REASONS[code]
     if (reason !== undefined) return reason
   }
-  if (chain.some(({ message }) => /timed out/i.test(message))) return 'no answer in time'
-  return 'connection closed'
+  if (chain.some(isTimeout)) return 'no answer in time'
+  const innermost = chain.findLast(({ message }) => message !== '')?.message
+  return innermost === undefined ? 'connection closed' : innermost.toLowerCase()
 }
 
 /** An error, those it holds and those that caused it, outermost first. */

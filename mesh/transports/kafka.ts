@@ -50,6 +50,7 @@ export class KafkaTransport extends BrokerBase {
   private readonly writer: KafkaWriter
   private readonly fanOut = new FanOut()
   private readonly schemaReaders = new Set<KafkaReader>()
+  private schemaReadersMade = 0
   private readonly consumptions = new Set<KafkaConsumption>()
   private readonly knownTopics = new Set<string>()
   private readonly troubles: Troubles
@@ -102,21 +103,26 @@ export class KafkaTransport extends BrokerBase {
   protected async _subscribe(pattern: string, queue: HandlerQueue): Promise<() => void> {
     const remove = this.fanOut.add(pattern, queue)
     const waits = [this.live!.read(this.livePlaces())]
-    let schemas: KafkaReader | undefined
+    let endSchemas = (): void => {}
     if (coversSchemas(pattern)) {
       const own = new FanOut()
       own.add(pattern, queue)
-      schemas = this.newReader(pattern, EARLIEST, (record) => own.push(messageOf(record)))
+      this.schemaReadersMade += 1
+      const part = `schemas ${this.schemaReadersMade}`
+      const schemas = this.newReader(part, EARLIEST, (record) => own.push(messageOf(record)))
       this.schemaReaders.add(schemas)
       waits.push(schemas.read([SCHEMAS]))
+      endSchemas = () => {
+        this.schemaReaders.delete(schemas)
+        void schemas.stop()
+        this.troubles.set(part, undefined)
+      }
     }
     await Promise.all(waits)
     return () => {
       remove()
       void this.live!.read(this.livePlaces())
-      if (schemas === undefined) return
-      this.schemaReaders.delete(schemas)
-      void schemas.stop()
+      endSchemas()
     }
   }
 

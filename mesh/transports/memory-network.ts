@@ -136,6 +136,11 @@ class InProcessNetwork {
     return new MemoryTransport(this, options)
   }
 
+  /** Who is on this network now. */
+  peers(): PeerId[] {
+    return [...this.transports.keys()]
+  }
+
   /** Packets between the two vanish silently, both ways, until heal(). */
   partition(a: PeerId, b: PeerId): void {
     this.partitions.add(pairKey(a, b))

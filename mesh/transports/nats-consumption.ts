@@ -8,7 +8,8 @@
 // their own, so that those that stay are not disturbed:
 //
 //   bind      [1 2 3]              successor of all that was there under this name
-//   assign    [1 2 3] [7]          7 from CONSUME_BACK_MS before now; 2 given away: ignored in [1 2 3]
+//   assign    [1 2 3] [7]          7 from CONSUME_BACK_MS before now; 2 given away: ignored in [1 2 3],
+//                                  which its metadata says to whoever comes after a crash
 //   bind      [1 3 7]              after a reconnection, or when there are too many
 import type { ConsumerInfo, StreamInfo } from '@nats-io/jetstream'
 import { Backoff } from '../broker/backoff.ts'
@@ -30,6 +31,8 @@ const ACK_WAIT_MS = INACTIVE_MS
 const REMEMBER_MS = 60_000
 /** Beyond so many, all are merged into one. */
 const FEEDS_MAX = 4
+/** Metadata of a consumer: the shards of its filter that it acknowledges without handling them. */
+const RELEASED = 'skein-released'
 const RETRY_FIRST_MS = 100
 const RETRY_MOST_MS = 5000
 /** A consumer that lived shorter is not replaced at once: another process may be using this name. */
@@ -154,6 +157,7 @@ export class NatsConsumption implements Consumption {
       access,
       [...wanted].filter((shard) => !had.has(shard)),
     )
+    this.lastLag = 0
   }
 
   /** Makes one successor of all that is there, and consumers for the shards that are new. */
@@ -166,10 +170,11 @@ export class NatsConsumption implements Consumption {
     const known = new Set(this.positions.keys())
     const predecessors = await this.predecessors(access)
     for (const { config, ack_floor: floor } of predecessors) {
-      const filters = config.filter_subjects ?? []
-      for (const shard of this.options.subjects.shardsOf(filters)) {
+      const released = new Set((config.metadata?.[RELEASED] ?? '').split(','))
+      for (const shard of this.options.subjects.shardsOf(config.filter_subjects ?? [])) {
         // What this process handled itself is surer than what the server had heard of it.
-        if (!known.has(shard)) this.remember(shard, floor.stream_seq, REMEMBER_MS)
+        if (known.has(shard) || released.has(String(shard))) continue
+        this.remember(shard, floor.stream_seq, REMEMBER_MS)
       }
     }
     await this.begin(access, [...wanted])
@@ -179,6 +184,7 @@ export class NatsConsumption implements Consumption {
     await Promise.all(
       predecessors.map(({ name }) => deleteConsumer(access, this.options.subjects.stream, name)),
     )
+    this.lastLag = 0
   }
 
   /** Waits when the last bind was short before this one. */
@@ -214,19 +220,27 @@ export class NatsConsumption implements Consumption {
 
   /** Shards given away: their messages are ignored from now on, and feeds without any end. */
   private async release(access: StreamAccess, wanted: ReadonlySet<number>): Promise<void> {
-    for (const feed of this.feeds) {
-      for (const shard of feed.shards) {
-        if (wanted.has(shard)) continue
-        feed.shards.delete(shard)
-        this.remember(shard, feed.handled, REMEMBER_MS)
+    const { stream } = this.options.subjects
+    const changed = this.feeds.filter((feed) => this.releaseFrom(feed, wanted))
+    this.feeds = this.feeds.filter(({ shards }) => shards.size > 0)
+    for (const feed of changed) {
+      if (feed.shards.size > 0) {
+        const metadata = { [RELEASED]: [...feed.released].join() }
+        await access.manager.consumers.update(stream, feed.consumer, { metadata })
+      } else {
+        feed.stop()
+        await deleteConsumer(access, stream, feed.consumer)
       }
     }
-    const spent = this.feeds.filter(({ shards }) => shards.size === 0)
-    this.feeds = this.feeds.filter(({ shards }) => shards.size > 0)
-    for (const feed of spent) {
-      feed.stop()
-      await deleteConsumer(access, this.options.subjects.stream, feed.consumer)
+  }
+
+  private releaseFrom(feed: NatsFeed, wanted: ReadonlySet<number>): boolean {
+    const released = [...feed.shards].filter((shard) => !wanted.has(shard))
+    for (const shard of released) {
+      feed.release(shard)
+      this.remember(shard, feed.handled, REMEMBER_MS)
     }
+    return released.length > 0
   }
 
   /** Feeds for shards that have none. */

@@ -41,6 +41,7 @@ export class NatsFeed implements Source {
   readonly consumer: string
   /** Those of its filter that are still ours; what comes for others is ignored. */
   readonly shards: Set<number>
+  readonly released = new Set<number>()
   handled: number
   /** What the server had left for it, as last heard. */
   pending: number
@@ -69,6 +70,11 @@ export class NatsFeed implements Source {
       },
       access.newInbox(),
     )
+  }
+
+  release(shard: number): void {
+    this.shards.delete(shard)
+    this.released.add(shard)
   }
 
   handledUpTo(sequence: number, reply: string): void {

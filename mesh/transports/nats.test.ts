@@ -391,6 +391,29 @@ systemSuite('nats', () => {
       await eventually(async () => (await consumersOf(manager, mesh)).length === 2)
     })
 
+    it('a shard given away and back after a restart - begins before now, not where others are', async () => {
+      const mesh = newMeshName()
+      const [a, b] = [await open(mesh), await open(mesh)]
+      const first = new Taken()
+      const consumption = await consume(b, [1, 2], first)
+      const outbox = new Outbox(a)
+      await outbox.publish('t/1/x', range(10))
+      await outbox.publish('t/2/x', range(10))
+      await has(first, 't/2/x', range(10))
+      consumption.assign(new Set([1, 3]))
+      await outbox.publish('t/3/x', range(10))
+      await has(first, 't/3/x', range(10))
+      await outbox.publish('t/2/x', range(10, 10))
+      await outbox.publish('t/1/x', range(10, 10))
+      await has(first, 't/1/x', range(20))
+      expect(first.of('t/2/x').size).toBe(10)
+      await b.close()
+      const second = new Taken()
+      await consume(await open(mesh), [1, 2], second)
+      await has(second, 't/2/x', range(20))
+      expect(second.of('t/1/x').size).toBeLessThanOrEqual(10)
+    })
+
     it('a message that was taken and not finished - comes again first, in order', async () => {
       const mesh = newMeshName()
       const a = await open(mesh)

@@ -1,7 +1,7 @@
 // What fleet.ts runs: vehicles on their roads, published as `skein node fleet` does, which tells the test
 // every receipt, so that "acknowledged" is known exactly and not by anybody's count. Every vehicle is on
 // the network all the time: a pause in its receipts is then a store's doing.
-import { systemClock } from '../../mesh/index.ts'
+import { systemClock, type Clock } from '../../mesh/index.ts'
 import { openPublisher, openSession, VehicleNode } from '../../nodes/index.ts'
 import { createFleet, FLEET_SCHEMA, FLEET_STREAM } from '../../sim/fleet.ts'
 import type { FleetMessage, FleetOrders, ReceiptMessage } from './fleet.ts'
@@ -21,13 +21,15 @@ export interface RunningFleet {
 }
 
 export async function runFleet(
-  { config, vehicles, samplesPerSecond, name = 'fleet', seed = 1 }: FleetOrders,
+  orders: FleetOrders,
   tell: (message: FleetMessage) => void,
   warn: (line: string) => void,
 ): Promise<RunningFleet> {
+  const { config, vehicles, samplesPerSecond, name = 'fleet', seed = 1, clockAheadUs = 0 } = orders
   let receipts: ReceiptMessage[] = []
   let heldBytes = 0
-  const session = await openSession(config, { onWarning: warn })
+  const clock: Clock = { ...systemClock, nowUs: () => systemClock.nowUs() + clockAheadUs }
+  const session = await openSession(config, { clock, onWarning: warn })
   const publisher = await openPublisher(session, config, {
     outboxName: name,
     schemas: { [FLEET_STREAM]: FLEET_SCHEMA },
@@ -35,11 +37,11 @@ export async function runFleet(
     onReceipt: ({ source, epoch, sequence, timesUs, stores }) =>
       receipts.push({ source, epoch, sequence, timesUs, stores, atMs: Date.now() }),
   })
-  const fleet = createFleet({ vehicles, seed, startUs: systemClock.nowUs() })
+  const fleet = createFleet({ vehicles, seed, startUs: clock.nowUs() })
   const node = new VehicleNode({
     session,
     publisher,
-    clock: systemClock,
+    clock,
     stream: FLEET_STREAM,
     samplesPerSecond,
     sources: fleet.sources.map((source, index) => ({

@@ -17,6 +17,8 @@ export interface FleetOrders {
   /** Names its outbox and its vehicles; default `fleet`. */
   readonly name?: string
   readonly seed?: number
+  /** How far its clock is ahead of this machine's; default 0. */
+  readonly clockAheadUs?: number
 }
 
 /** One frame that W stores hold. */

@@ -1,5 +1,5 @@
 // A storage peer inside the test's own process, for the memory transport. It cannot be killed as a
-// process can: its transport crashes without a word, then its disk is closed.
+// process can: it falls silent in the middle of whatever it was saying, then its disk is closed.
 import { processNetwork, type PeerId } from '../../mesh/index.ts'
 import { StorageNode, type Config } from '../../nodes/index.ts'
 import type { ReadyMessage, Runner } from './program.ts'
@@ -29,7 +29,8 @@ export class LocalStorage implements Runner {
   }
 
   async kill(): Promise<void> {
-    await processNetwork().crash(this.peerId)
+    const network = processNetwork()
+    for (const peer of network.peers()) network.partition(peer, this.peerId)
     await this.end()
   }
 
