@@ -14,7 +14,7 @@ const LENGTH_BYTES = 4
 /** A Noise message holds at most 16 MiB less its overhead; smaller ones flow better. */
 const WRITE_BYTES = 256 * 1024
 /**
- * What may wait in the stream. The link's credit keeps it below its 16 MiB and a packet; a peer that
+ * What may wait for the stream. The link's credit keeps it below its 16 MiB and a packet; a peer that
  * gives credit and does not read is not given more memory for it.
  */
 const WAITING_BYTES_MAX = 48 * 1024 * 1024
@@ -36,7 +36,10 @@ export class StreamLink implements Channel {
   private greetedLife = 0
   private parts: Buffer[] = []
   private partsBytes = 0
+  /** What the stream has no room for yet; it says so when it has. */
+  private waiting: Buffer[] = []
   private waitingBytes = 0
+  private isFull = false
   private isEnding = false
 
   constructor({ stream, hub, clock }: StreamLinkOptions) {
@@ -49,6 +52,7 @@ export class StreamLink implements Channel {
     const { stream } = this
     stream.setTimeout(SILENCE_MS)
     stream.on('data', (chunk: Buffer) => this.onData(chunk))
+    stream.on('drain', () => this.onDrain())
     stream.on('end', () => this.end())
     stream.on('close', () => this.end())
     if (stream.isInitiator) {
@@ -88,6 +92,8 @@ export class StreamLink implements Channel {
   close(): void {
     if (this.isEnding) return
     this.isEnding = true
+    if (!this.stream.destroying) for (const part of this.waiting) this.stream.write(part)
+    this.waiting = []
     endSoon(this.stream, this.clock)
   }
 
@@ -119,8 +125,24 @@ export class StreamLink implements Channel {
   }
 
   private writePart(part: Buffer): void {
-    if (this.stream.write(part)) this.waitingBytes = 0
-    else this.waitingBytes += part.length
+    if (this.isFull) {
+      this.waiting.push(part)
+      this.waitingBytes += part.length
+    } else {
+      this.isFull = !this.stream.write(part)
+    }
+  }
+
+  private onDrain(): void {
+    this.isFull = false
+    let written = 0
+    for (const part of this.waiting) {
+      if (this.isFull) break
+      this.isFull = !this.stream.write(part)
+      this.waitingBytes -= part.length
+      written += 1
+    }
+    this.waiting.splice(0, written)
   }
 
   private onData(chunk: Buffer): void {

@@ -261,6 +261,7 @@ export class SwarmNetwork {
 
   private lookLater(): void {
     this.lookTimer?.cancel()
+    if (this.isClosed) return
     const { clock, random, bootstrap } = this.options
     // Spread, so that those who lost the same peer do not all ask at once.
     const ms = this.lookMs * (0.75 + random.next() / 2)

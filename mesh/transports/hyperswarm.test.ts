@@ -265,7 +265,7 @@ describe('hyperswarm: its own', () => {
     const backMs = systemClock.monotonicMs()
     expect(second.endpoint).not.toBe(first.endpoint)
     await eventually(() => a.linked().has(second.peerId) && vehicle.linked().has(second.peerId))
-    expect(systemClock.monotonicMs() - backMs).toBeLessThan(5000)
+    expect(systemClock.monotonicMs() - backMs).toBeLessThan(9000)
   })
 
   it('a peer that hangs - is down after three seconds of silence, and comes back', async () => {
@@ -290,7 +290,7 @@ describe('hyperswarm: its own', () => {
       mesh.open({ onTrouble: (reason) => told.push(reason) }),
       mesh.open({ listens: false }),
     ])
-    expect(systemClock.monotonicMs() - startedMs).toBeLessThan(3000)
+    expect(systemClock.monotonicMs() - startedMs).toBeLessThan(5000)
     const reason = `no DHT node answers at ${address}: start one with skein bootstrap, or check hyperswarm.bootstrap; trying again`
     expect(a.trouble()).toBe(reason)
     a.link(endpointOf(DHT.keyPair().publicKey))
@@ -355,6 +355,31 @@ describe('hyperswarm: its own', () => {
       },
       { what: 'all 80 heard', everyMs: 50 },
     )
+  })
+
+  it('more traffic than all buffers hold - the link stays and nothing is lost', async () => {
+    const [a, b] = [await mesh.open(), await mesh.open()]
+    await linkedBoth(a, b)
+    const events: unknown[] = []
+    a.onLink((event) => events.push(event))
+    let bytes = 0
+    await b.subscribe('t/1', (batch) => {
+      for (const message of batch) bytes += message.bytes.length
+    })
+    const message = Buffer.alloc(64 * 1024)
+    const count = 1000
+    await publishAll(
+      a,
+      't/1',
+      Array.from({ length: count }, () => message),
+      b.peerId,
+    )
+    await eventually(() => bytes === count * message.length, {
+      what: 'all to arrive',
+      deadlineMs: 25_000,
+    })
+    expect(events).toEqual([])
+    expect(a.counters().droppedMessages).toBe(0)
   })
 
   it('more than maxPeers - are turned away', async () => {

@@ -4,7 +4,7 @@
 // client is thrown away and a new one is made (kafka-upkeep.ts).
 import type * as Kafka from '@platformatic/kafka'
 import type { Connection } from '@platformatic/kafka'
-import type { Clock, Timer } from '../clock.ts'
+import type { Clock } from '../clock.ts'
 import {
   KafkaTrouble,
   connectTrouble,
@@ -50,10 +50,6 @@ export interface NewTopic {
   readonly configs: Readonly<Record<string, string | number>>
 }
 
-/** Stands for a time in `offsets()`: the end, and the oldest kept. */
-export const LATEST = -1
-export const EARLIEST = -2
-
 const CONNECT_TIMEOUT_MS = 5000
 /** Longer than a broker waits for its followers, or holds a fetch. */
 const REQUEST_TIMEOUT_MS = 10_000
@@ -61,10 +57,7 @@ const ADMIN_TIMEOUT_MS = 8000
 /** A broker closes what was idle for ten minutes, and a dead one says nothing. */
 const PING_MS = 60_000
 const IN_FLIGHT_MAX = 8
-const NO_EPOCH = -1
 const UNKNOWN_TOPIC = 3
-/** A group without members: offsets are kept for us, partitions are our own business. */
-const NO_GENERATION = -1
 const GROUP_KEY = 0
 
 export class KafkaClient {
@@ -72,7 +65,6 @@ export class KafkaClient {
   private readonly connections = new Map<Connection, string>()
   private readonly toNodes = new Map<number, Promise<Connection>>()
   private readonly nodes = new Map<number, string>()
-  private readonly timers = new Set<Timer>()
   private readonly lost = Promise.withResolvers<never>()
   private control: Connection | undefined
   private isClosed = false
@@ -169,70 +161,6 @@ export class KafkaClient {
     return found
   }
 
-  /**
-   * The first offset at or after a time in ms since the Unix epoch, or at LATEST or EARLIEST; the end
-   * when nothing is as young as that. In the order of `partitions`.
-   */
-  async offsets(partitions: readonly PartitionRef[], timeMs: number): Promise<number[]> {
-    const found = await this.listOffsets(partitions, timeMs)
-    const young = partitions.filter((_, index) => found[index]! < 0)
-    if (young.length === 0) return found
-    const ends = (await this.listOffsets(young, LATEST)).values()
-    return found.map((offset) => (offset < 0 ? ends.next().value! : offset))
-  }
-
-  /** Undefined where nothing was committed. In the order of `partitions`. */
-  async committed(
-    group: string,
-    partitions: readonly PartitionRef[],
-  ): Promise<(number | undefined)[]> {
-    const { offsetFetchV8 } = this.kafka
-    const connection = await this.coordinator(group)
-    const topics = byTopic(partitions).map(([name, indexes]) => ({
-      name,
-      partitionIndexes: indexes,
-    }))
-    const answer = await this.answer(connection, `give the offsets of ${group}`, () =>
-      offsetFetchV8.api.async(
-        connection,
-        [{ groupId: group, memberEpoch: NO_EPOCH, topics }],
-        false,
-      ),
-    )
-    const offsets = new Map<string, number>()
-    for (const topic of answer.groups.flatMap((each) => each.topics)) {
-      for (const { partitionIndex, committedOffset } of topic.partitions) {
-        offsets.set(`${topic.name}/${partitionIndex}`, Number(committedOffset))
-      }
-    }
-    return partitions.map(({ topic, partition }) => {
-      const offset = offsets.get(`${topic.name}/${partition}`) ?? -1
-      return offset < 0 ? undefined : offset
-    })
-  }
-
-  async commit(
-    group: string,
-    offsets: readonly (PartitionRef & { readonly offset: number })[],
-  ): Promise<void> {
-    const { offsetCommitV8 } = this.kafka
-    const connection = await this.coordinator(group)
-    const topics = byTopic(offsets).map(([name]) => ({
-      name,
-      partitions: offsets
-        .filter(({ topic }) => topic.name === name)
-        .map(({ partition, offset }) => ({
-          partitionIndex: partition,
-          committedOffset: BigInt(offset),
-          committedLeaderEpoch: NO_EPOCH,
-          committedMetadata: '',
-        })),
-    }))
-    await this.answer(connection, `keep the offsets of ${group}`, () =>
-      offsetCommitV8.api.async(connection, group, NO_GENERATION, '', null, topics),
-    )
-  }
-
   /** A connection of its own to a broker: a fetch that waits holds up what comes after it. */
   dialNode(node: number): Promise<Connection> {
     return this.dial(this.addressOf(node))
@@ -242,15 +170,11 @@ export class KafkaClient {
     if (this.connections.delete(connection)) endConnection(connection)
   }
 
-  /** Resolves after so long, or when the client is closed. */
+  /** Rejects when the client is closed or loses a connection before so long. */
   wait(ms: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>()
     const timer = this.access.clock.startTimer(ms, resolve)
-    this.timers.add(timer)
-    return Promise.race([promise, this.lost.promise]).finally(() => {
-      timer.cancel()
-      this.timers.delete(timer)
-    })
+    return Promise.race([promise, this.lost.promise]).finally(() => timer.cancel())
   }
 
   /** Ends everything at once; pending calls reject. Idempotent. */
@@ -304,15 +228,13 @@ export class KafkaClient {
     }
   }
 
-  private ask<Answer>(
-    what: string,
-    call: (connection: Connection) => Promise<Answer>,
-  ): Promise<Answer> {
+  /** Asks any broker. */
+  ask<Answer>(what: string, call: (connection: Connection) => Promise<Answer>): Promise<Answer> {
     const control = this.control!
     return this.answer(control, what, () => call(control))
   }
 
-  private async coordinator(group: string): Promise<Connection> {
+  async coordinator(group: string): Promise<Connection> {
     const { findCoordinatorV4 } = this.kafka
     const answer = await this.ask('name a group coordinator', (connection) =>
       findCoordinatorV4.api.async(connection, GROUP_KEY, [group]),
@@ -323,37 +245,8 @@ export class KafkaClient {
     return this.to(nodeId)
   }
 
-  private async listOffsets(
-    partitions: readonly PartitionRef[],
-    timeMs: number,
-  ): Promise<number[]> {
-    const { listOffsetsV7 } = this.kafka
-    const found = new Map<string, number>()
-    await Promise.all(
-      [...byLeader(partitions)].map(async ([node, refs]) => {
-        const topics = byTopic(refs).map(([name, indexes]) => ({
-          name,
-          partitions: indexes.map((partitionIndex) => ({
-            partitionIndex,
-            currentLeaderEpoch: NO_EPOCH,
-            timestamp: BigInt(Math.floor(timeMs)),
-          })),
-        }))
-        const connection = await this.to(node)
-        const answer = await this.answer(connection, 'give offsets', () =>
-          listOffsetsV7.api.async(connection, -1, 0, topics),
-        )
-        for (const topic of answer.topics) {
-          for (const { partitionIndex, offset } of topic.partitions) {
-            found.set(`${topic.name}/${partitionIndex}`, Number(offset))
-          }
-        }
-      }),
-    )
-    return partitions.map(({ topic, partition }) => found.get(`${topic.name}/${partition}`) ?? -1)
-  }
-
-  private to(node: number): Promise<Connection> {
+  /** A connection for short requests. */
+  to(node: number): Promise<Connection> {
     let connection = this.toNodes.get(node)
     if (connection === undefined) {
       connection = this.dialNode(node)
@@ -413,16 +306,6 @@ export function byLeader<Ref extends PartitionRef>(partitions: Iterable<Ref>): M
     else group.push(ref)
   }
   return groups
-}
-
-function byTopic(partitions: readonly PartitionRef[]): [string, number[]][] {
-  const indexes = new Map<string, number[]>()
-  for (const { topic, partition } of partitions) {
-    const known = indexes.get(topic.name)
-    if (known === undefined) indexes.set(topic.name, [partition])
-    else known.push(partition)
-  }
-  return [...indexes]
 }
 
 /** The library throws for any error code within an answer; some of them are answers. */

@@ -13,6 +13,7 @@ import { Deque } from '../publisher/deque.ts'
 import type { BatchHandler, Consumption, Message } from '../transport.ts'
 import { CONSUME_BACK_MS } from '../transport.ts'
 import type { KafkaAccess, KafkaClient, PartitionRef } from './kafka-client.ts'
+import { commitOffsets, committedOffsets, offsetsAt } from './kafka-offsets.ts'
 import type { ReadRecord } from './kafka-reader.ts'
 import { KafkaReader } from './kafka-reader.ts'
 import type { KafkaTopics, Place } from './kafka-topics.ts'
@@ -122,9 +123,9 @@ export class KafkaConsumption implements Consumption {
 
   private async start(client: KafkaClient, partitions: readonly PartitionRef[]): Promise<number[]> {
     const { clock, group } = this.options
-    const committed = await client.committed(group, partitions)
+    const committed = await committedOffsets(client, group, partitions)
     const fresh = partitions.filter((_, index) => committed[index] === undefined)
-    const offsets = await client.offsets(fresh, clock.nowUs() / 1000 - CONSUME_BACK_MS)
+    const offsets = await offsetsAt(client, fresh, clock.nowUs() / 1000 - CONSUME_BACK_MS)
     const starts = offsets.values()
     return committed.map((offset) => offset ?? starts.next().value!)
   }
@@ -222,7 +223,7 @@ export class KafkaConsumption implements Consumption {
     const due = [...this.commits.values()]
     if (client === undefined || due.length === 0) return
     try {
-      await client.commit(this.options.group, due)
+      await commitOffsets(client, this.options.group, due)
     } catch {
       // Stays due; if it never works, what it was about is given again.
       return

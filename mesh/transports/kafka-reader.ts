@@ -7,9 +7,10 @@
 // those whose position has moved, so 128 mostly quiet partitions cost little.
 import type { Connection } from '@platformatic/kafka'
 import type { KafkaAccess, KafkaClient, PartitionRef, TopicState } from './kafka-client.ts'
-import { EARLIEST, byLeader } from './kafka-client.ts'
+import { byLeader } from './kafka-client.ts'
 import type { FetchedPartition } from './kafka-fetch.ts'
 import { FetchSession, OFFSET_OUT_OF_RANGE } from './kafka-fetch.ts'
+import { EARLIEST, offsetsAt } from './kafka-offsets.ts'
 import { decodeBatches } from './kafka-records.ts'
 import type { KafkaTopics, Place, TopicKind } from './kafka-topics.ts'
 import { KafkaTrouble } from './kafka-trouble.ts'
@@ -223,7 +224,7 @@ export class KafkaReader {
    * Reading goes on with the oldest there is: that may repeat, and skips nothing.
    */
   private async startAgain(client: KafkaClient, reading: Reading): Promise<void> {
-    const [earliest] = await client.offsets([reading], EARLIEST)
+    const [earliest] = await offsetsAt(client, [reading], EARLIEST)
     reading.position.offset = earliest
   }
 

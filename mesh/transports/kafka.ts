@@ -16,8 +16,9 @@ import { MeshError } from '../errors.ts'
 import { checkTopic } from '../topic.ts'
 import type { BatchHandler, Consumption } from '../transport.ts'
 import type { KafkaAccess, SaslMechanism } from './kafka-client.ts'
-import { EARLIEST, LATEST, SASL_MECHANISMS, parseBroker } from './kafka-client.ts'
+import { SASL_MECHANISMS, parseBroker } from './kafka-client.ts'
 import { KafkaConsumption } from './kafka-consumption.ts'
+import { EARLIEST, LATEST, offsetsAt } from './kafka-offsets.ts'
 import type { ReadRecord } from './kafka-reader.ts'
 import { KafkaReader } from './kafka-reader.ts'
 import type { Place } from './kafka-topics.ts'
@@ -181,7 +182,7 @@ export class KafkaTransport extends BrokerBase {
       access: this.access!,
       topics: this.kafkaTopics,
       random: this.random,
-      start: (client, partitions) => client.offsets(partitions, from),
+      start: (client, partitions) => offsetsAt(client, partitions, from),
       take: (records) => {
         for (const record of records) if (this.received(record)) push(record)
         return undefined

@@ -80,7 +80,7 @@ export class Contract {
   }
 
   /** A few seconds of undisturbed life: so many samples acknowledged. */
-  async goOn(samples = 2 * VEHICLES * RATE): Promise<void> {
+  readonly goOn = async (samples = 2 * VEHICLES * RATE): Promise<void> => {
     await this.fleet.ackedMore(samples, SETTLE_MS)
   }
 

@@ -48,6 +48,8 @@ export class TestMesh implements AsyncDisposable {
   /** What it runs on now; processes that run already stay where they are. */
   network: TestNetwork
   readonly name = testMeshName()
+  /** Of Node.js, for storage peers that are started from now on. */
+  storeFlags: readonly string[] = []
   private readonly programs: Runner[] = []
 
   constructor(network: TestNetwork = ZEROMQ) {

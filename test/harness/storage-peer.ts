@@ -30,8 +30,6 @@ export class StoragePeer {
   readonly endpoint: string
   private readonly options: StoragePeerOptions
   private program: Runner | undefined
-  /** Of Node.js, for its next start. */
-  nodeFlags: readonly string[] = []
   private http = ''
 
   constructor(options: StoragePeerOptions) {
@@ -49,7 +47,7 @@ export class StoragePeer {
 
   private run(): Runner {
     const { mesh, name, endpoint, seeds, space } = this.options
-    const { nodeFlags } = this
+    const nodeFlags = mesh.storeFlags
     const settings = hostSettings(mesh.network, space?.address ?? mesh.network.host, endpoint)
     if (mesh.network.transport === 'memory') {
       return mesh.runs(new LocalStorage(mesh.config(seeds, settings), name))
