@@ -17,7 +17,7 @@ const NEXT_REQUEST_BYTES = 128 * 1024
 const IN_FLIGHT_MAX = 4
 const IN_FLIGHT_BYTES_MAX = 8 * 1024 * 1024
 /** About what one message takes in memory and in a request beyond its bytes. */
-const MESSAGE_OVERHEAD_BYTES = 96
+export const MESSAGE_OVERHEAD_BYTES = 96
 /** How long the broker waits for its followers; less than a request may take. */
 const ACKS_TIMEOUT_MS = 8000
 const ACKS_ALL = -1
@@ -181,7 +181,7 @@ class Lane {
   }
 }
 
-export const costOf = ({ value }: Outgoing): number => value.length + MESSAGE_OVERHEAD_BYTES
+const costOf = ({ value }: Outgoing): number => value.length + MESSAGE_OVERHEAD_BYTES
 
 interface TopicBatches {
   readonly name: string

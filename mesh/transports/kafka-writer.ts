@@ -3,16 +3,16 @@
 // for each partition. acks=all. Nothing is sent twice: when a request fails or a connection is lost,
 // everything unconfirmed counts as lost, and whoever published it sends it again. So the order of a
 // partition needs no producer id: requests of one connection are served one after the other.
-import type { Connection } from '@platformatic/kafka'
 import type { Clock } from '../clock.ts'
-import { Deque } from '../publisher/deque.ts'
 import type { TransportCounters } from '../transport.ts'
-import type { KafkaClient, KafkaPackage, TopicState } from './kafka-client.ts'
-import { byLeader } from './kafka-client.ts'
-import { encodeBatch } from './kafka-records.ts'
-import type { KafkaTopics, Place, TopicKind } from './kafka-topics.ts'
+import type { KafkaClient } from './kafka-client.ts'
+import type { Route } from './kafka-lanes.ts'
+import { Lanes, MESSAGE_OVERHEAD_BYTES } from './kafka-lanes.ts'
+import { Rounds } from './kafka-rounds.ts'
+import type { KafkaTopics } from './kafka-topics.ts'
 import { placeOf } from './kafka-topics.ts'
 
+/** Topics whose places are remembered. */
 const ROUTES_MAX = 16_384
 
 export interface WriterOptions {

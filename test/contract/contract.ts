@@ -98,6 +98,7 @@ export class Contract {
     expect(missingFrames(this.receipts, rows)).toEqual([])
     expect(disorders(rows)).toEqual([])
     expect(await this.brokenReceipts()).toEqual([])
+    expect(await this.writtenTwice()).toEqual([])
     await this.checkLive()
     for (const [name, bytes, most] of rss) expect(bytes, `memory of ${name}`).toBeLessThan(most)
   }
@@ -138,6 +139,21 @@ export class Contract {
       )
       return lacking.length === 0 ? [] : `${name}: not on ${lacking.join()}`
     })
+  }
+
+  /** Stores that wrote more frames than there are names on their disks. */
+  private async writtenTwice(): Promise<string[]> {
+    const stores = await Promise.all(
+      this.mesh.stores.map(async (store) => {
+        const written = await store.metric('skein_store_frames_total')
+        const { lanes } = await store.digest()
+        const held = lanes.reduce((sum, lane) => sum + new IntervalSet(lane.held).size, 0)
+        return { name: store.name, written, held }
+      }),
+    )
+    return stores.flatMap(({ name, written, held }) =>
+      written > held ? `${name} wrote ${written} frames and holds ${held}` : [],
+    )
   }
 
   private async checkLive(): Promise<void> {
