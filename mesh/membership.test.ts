@@ -20,11 +20,10 @@ class World {
   ): Promise<ScriptedStore> {
     const { network, clock, random } = this
     const store = new ScriptedStore({
-      network,
+      transport: network.transport({ meshId: TEST_MESH.id, endpoint }),
       clock,
       random,
       seeds,
-      endpoint,
       members: new Map(),
       ...(storeId !== undefined && { storeId }),
     })

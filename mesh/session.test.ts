@@ -25,8 +25,8 @@ test('a publisher or subscriber that is closed is let go', async () => {
   const toldKept = vi.spyOn(kept, 'membershipChanged')
   const closedAgain = vi.spyOn(subscriber, 'close')
   const members = new Map()
-  const endpoint = 'memory://1'
-  const store = new ScriptedStore({ network, clock, random, seeds: [], endpoint, members })
+  const transport = network.transport({ meshId: TEST_MESH.id, endpoint: 'memory://1' })
+  const store = new ScriptedStore({ transport, clock, random, members })
   await store.open()
   await clock.advance(2_500)
   expect(toldKept).toHaveBeenCalled()

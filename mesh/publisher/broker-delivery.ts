@@ -16,7 +16,7 @@ const PASSED_OVER_MS_MIN = 200
 export class BrokerDelivery extends Delivery<BrokerTransport> {
   private readonly queue: BrokerQueue
   private readonly ownersByShard = new Map<number, string>()
-  /** Lanes of which a store acknowledged something since the last tick. */
+  /** Lanes of which a store acknowledged something and may have passed something over. */
   private readonly touched = new Map<OutgoingLane, Set<StoreId>>()
 
   constructor(options: DeliveryOptions<BrokerTransport>) {
@@ -101,12 +101,13 @@ export class BrokerDelivery extends Delivery<BrokerTransport> {
     let repeated = 0
     for (const [lane, stores] of this.touched) {
       for (const storeId of stores) {
-        for (const entry of lane.passedOver(storeId)) {
-          if (this.queue.sendAgain(entry, now, forMs)) repeated += 1
-        }
+        const passed = lane.passedOver(storeId)
+        for (const entry of passed) if (this.queue.sendAgain(entry, now, forMs)) repeated += 1
+        // Looked at again until it has what it lacks, or all of it is done.
+        if (passed.length === 0) stores.delete(storeId)
       }
+      if (stores.size === 0) this.touched.delete(lane)
     }
-    this.touched.clear()
     return repeated
   }
 

@@ -13,16 +13,16 @@ import { newStoreId, type LaneKey, type PeerId, type StoreId } from '../names.ts
 import { meshIdentity, Session } from '../session.ts'
 import { ackTopic } from '../topic.ts'
 import type { MemoryNetwork } from '../transports/memory-network.ts'
-import type { Message } from '../transport.ts'
+import type { Message, Transport } from '../transport.ts'
 
 export const TEST_MESH = meshIdentity('test', 2, 2)
 
 export interface ScriptedStoreOptions {
-  readonly network: MemoryNetwork
+  /** Not open yet. */
+  readonly transport: Transport
   readonly clock: Clock
   readonly random: Random
-  readonly seeds: readonly string[]
-  readonly endpoint: string
+  readonly seeds?: readonly string[]
   readonly members: MemberTable
   readonly storeId?: StoreId
 }
@@ -46,7 +46,7 @@ export class ScriptedStore {
 
   constructor(options: ScriptedStoreOptions) {
     this.options = options
-    const { network, clock, random, seeds, endpoint } = options
+    const { transport, clock, random, seeds = [] } = options
     this.storeId = options.storeId ?? newStoreId(random)
     this.members = mergeTables(options.members, new Map([[this.storeId, 'member']]))
     this.session = new Session({
@@ -55,10 +55,7 @@ export class ScriptedStore {
       random,
       seeds,
       roles: ['storage'],
-      transport: network.transport({
-        meshId: TEST_MESH.id,
-        endpoint,
-      }),
+      transport,
       store: () => ({
         storeId: this.storeId,
         joined: true,
@@ -158,7 +155,8 @@ export async function addScriptedStores(
   for (let i = 0; i < count; i++) {
     const endpoint = `memory://store-${stores.length + 1}`
     const seeds = [STORE_SEED]
-    const store = new ScriptedStore({ network, clock, random, seeds, endpoint, members: new Map() })
+    const transport = network.transport({ meshId: TEST_MESH.id, endpoint })
+    const store = new ScriptedStore({ transport, clock, random, seeds, members: new Map() })
     stores.push(store)
     await store.open()
     await prepare?.(store)

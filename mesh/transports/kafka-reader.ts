@@ -159,7 +159,10 @@ export class KafkaReader {
       for (const [node, readings] of byLeader(positions.map(readingOf))) {
         const connection = await client.dialNode(node)
         connections.push(connection)
-        loops.push(this.fetchLoop(client, connection, readings, isOver))
+        const loop = this.fetchLoop(client, connection, readings, isOver)
+        // One may fail while the next broker is dialled, when nobody waits for it yet.
+        loop.catch(() => {})
+        loops.push(loop)
       }
       await Promise.race([this.round.promise, client.whenLost(), ...loops])
     } finally {
