@@ -55,10 +55,14 @@ addNode(program)
 addBootstrap(program)
 
 endQuietlyOnEpipe()
+// While a server is away there may be no socket, and the mesh's timers keep no process alive.
+const awake = setInterval(() => undefined, 60_000)
 try {
   await program.parseAsync()
 } catch (error) {
   process.exitCode = exitCodeOf(error)
+} finally {
+  clearInterval(awake)
 }
 
 function exitCodeOf(error: unknown): number {

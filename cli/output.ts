@@ -44,9 +44,19 @@ export function note(message: string): void {
 /** Says what people should know and what ends nothing: a line of text, or of JSON with --json. */
 export type Warn = (message: string) => void
 
+/** What was said within this time is not said again. */
+const REPEAT_MS = 30_000
+
 export function warner(json: boolean): Warn {
   const label = styleText('yellow', 'warning', { stream: process.stderr })
+  let last = ''
+  let saidMs = 0
   return (message) => {
+    // The same trouble shows in several places: in the transport, and in what waits for it.
+    const nowMs = performance.now()
+    if (message === last && nowMs - saidMs < REPEAT_MS) return
+    last = message
+    saidMs = nowMs
     if (json) process.stderr.write(jsonLine({ warning: message }))
     else note(`${label}: ${message}`)
   }

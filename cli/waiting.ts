@@ -1,7 +1,7 @@
 // What a process that needs others waits for: said once it has lasted a while, and again now and then
 // for as long as it lasts, so that nobody takes silence for work.
 import { systemClock, type Clock, type Publisher, type Timer } from '../mesh/index.ts'
-import type { Config } from '../nodes/index.ts'
+import { whereabouts, type Config } from '../nodes/index.ts'
 import type { Warn } from './output.ts'
 
 /** A mesh that runs is found in well under this. */
@@ -49,15 +49,20 @@ export function tellWhenWaiting(
   return tellTrouble(() => whyUnstored(publisher, config), warn)
 }
 
+/** What a publisher says when only its stores are lacking; otherwise it says all that is to be said. */
+const STORES_LACK = /stores that must hold a frame can be reached$/
+
 /** Why what is published is not acknowledged just now, and where its stores are looked for. */
 export function whyUnstored(
   publisher: Pick<Publisher, 'trouble'>,
-  { seeds, mesh }: Config,
+  config: Config,
 ): string | undefined {
   const trouble = publisher.trouble()
-  if (trouble === undefined) return undefined
+  if (trouble === undefined || !STORES_LACK.test(trouble)) return trouble
+  const { transport, seeds, mesh } = config
+  const where = transport.name === 'zeromq' ? `from ${seeds.join(', ')}` : whereabouts(config)
   return (
-    `${trouble}. Stores are looked for from ${seeds.join(', ')}: is the mesh running (npm start), ` +
+    `${trouble}. Stores are looked for ${where}: is the mesh running (npm start), ` +
     `and is its mesh.name ${mesh.name}? What is published waits in the outbox`
   )
 }

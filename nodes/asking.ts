@@ -76,13 +76,22 @@ async function someStore({ membership, transport }: Session, config: Config): Pr
     if (systemClock.monotonicMs() > deadline) {
       throw new StorageError(
         'QUERY_NO_PEER',
-        transport.trouble() ??
-          `no storage peer answered ${whereabouts(config)} within ${FIRST_PEER_MS / 1000} s: is the ` +
-            'mesh running (npm start), does --seed, --transport or --data name it, and is its ' +
-            `mesh.name ${config.mesh.name}?`,
+        `no storage peer answered ${whereabouts(config)} within ${FIRST_PEER_MS / 1000} s: ` +
+          whyNone(transport.trouble(), config),
         { retryable: true, details: { seeds: config.seeds, mesh: config.mesh.name } },
       )
     }
     await delay(LOOK_MS)
   }
+}
+
+/** It is tried no longer. */
+const TRYING = /; trying again$/
+
+function whyNone(trouble: string | undefined, { mesh }: Config): string {
+  if (trouble !== undefined) return trouble.replace(TRYING, '')
+  return (
+    'is the mesh running (npm start), does --seed, --transport or --data name it, and is its ' +
+    `mesh.name ${mesh.name}?`
+  )
 }

@@ -34,10 +34,8 @@ export async function surround(
   if (config.transport.name === 'hyperswarm') return await withBootstrap(config)
   const need = needOf(config)
   if (need === undefined || (await anyAnswers(need.addresses))) return asConfigured(config)
-  if (!need.addresses.every(isHere)) {
-    onLine(`${need.system} does not answer at ${need.addresses.join(', ')} (${need.key})`)
-    return asConfigured(config)
-  }
+  // Elsewhere nothing can be started; the nodes say why they wait.
+  if (!need.addresses.every(isHere)) return asConfigured(config)
   return await withSystem(config, need, fresh, onLine)
 }
 

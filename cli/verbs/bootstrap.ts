@@ -32,9 +32,6 @@ async function bootstrap({ host, port }: BootstrapFlags, command: Command): Prom
   const node = await startBootstrap({ host, port: wholeNumber('--port', port, 0) })
   if (wantsJson(command)) printJson({ type: 'ready', address: node.address })
   else note(`DHT node at ${node.address}: peers take it as hyperswarm.bootstrap`)
-  // Nothing else of it keeps the process alive for certain.
-  const alive = setInterval(() => undefined, 60_000)
   await stopping
-  clearInterval(alive)
   await node.close()
 }
