@@ -9,7 +9,7 @@ import { contextOf, wantsJson, type GlobalFlags } from '../context.ts'
 import { outboxKeeps, undeliveredText } from '../drain.ts'
 import { counted } from '../counted.ts'
 import { EXIT } from '../exit-codes.ts'
-import { printJson, printLine, UsageError, warner } from '../output.ts'
+import { note, printJson, printLine, UsageError, warner } from '../output.ts'
 import type { StartError } from '../up/child.ts'
 import { DataDirectory } from '../up/data-directory.ts'
 import { LocalMesh } from '../up/local-mesh.ts'
@@ -63,7 +63,8 @@ async function up(flags: UpFlags, command: Command): Promise<void> {
   const stopping = stopRequested()
   await using data = await DataDirectory.claim(configured.dataPath)
   if (flags.fresh === true) await data.empty()
-  await using surroundings = await surround(configured, flags.fresh === true, warner(json))
+  const say = json ? () => undefined : note
+  await using surroundings = await surround(configured, flags.fresh === true, say)
   const { config } = surroundings
   const mesh: LocalMesh = new LocalMesh({
     config,
