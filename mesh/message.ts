@@ -5,11 +5,26 @@
 //   | magic  | 8 bytes  | 8 bytes    | u32    |
 import { FRAME_BYTES_MAX, FRAME_HEADER_BYTES } from './frame.ts'
 import type { MeshId, PeerId } from './names.ts'
+import type { Transport } from './transport.ts'
 
 const MAGIC = 0x014d4b53
 export const MESSAGE_HEADER_BYTES = 24
 /** Bytes of frames beyond which a publisher starts the next message. */
 export const MESSAGE_BYTES_TARGET = 256 * 1024
+/** Of each frame, beside the frame. */
+const FRAME_LENGTH_BYTES = 4
+/** What a frame takes of a message. */
+export const bytesInMessage = (frameBytes: number): number => frameBytes + FRAME_LENGTH_BYTES
+
+/** How large messages with several frames should become on a transport. */
+export function messageBytesTarget({ capabilities }: Pick<Transport, 'capabilities'>): number {
+  return Math.min(MESSAGE_BYTES_TARGET, capabilities.messageBytesMax - MESSAGE_HEADER_BYTES)
+}
+
+/** The largest frame that gets through a transport. */
+export function frameBytesMax({ capabilities }: Pick<Transport, 'capabilities'>): number {
+  return capabilities.messageBytesMax - MESSAGE_HEADER_BYTES - FRAME_LENGTH_BYTES
+}
 
 export interface Envelope {
   readonly meshId: MeshId

@@ -6,6 +6,7 @@ import type { Clock, Random } from '../clock.ts'
 import { MeshError } from '../errors.ts'
 import type { MeshId, PeerId } from '../names.ts'
 import { newPeerId } from '../names.ts'
+import { orAborted } from '../or-aborted.ts'
 import { checkPattern, checkTopic } from '../topic.ts'
 import type {
   BatchHandler,
@@ -191,17 +192,5 @@ export abstract class BrokerBase implements BrokerTransport {
       'MESH_TRANSPORT_CLOSED',
       `transport ${this.name} is ${this.state === 'new' ? 'not open yet' : this.state} but was ${asked}`,
     )
-  }
-}
-
-async function orAborted(done: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
-  if (signal === undefined) return done
-  const aborted = Promise.withResolvers<never>()
-  const onAbort = (): void => aborted.reject(signal.reason as Error)
-  signal.addEventListener('abort', onAbort, { once: true })
-  try {
-    await Promise.race([done, aborted.promise])
-  } finally {
-    signal.removeEventListener('abort', onAbort)
   }
 }

@@ -5,6 +5,7 @@ import type { Clock, Random, Timer } from '../clock.ts'
 import { MeshError } from '../errors.ts'
 import type { MeshId, PeerId } from '../names.ts'
 import { newPeerId } from '../names.ts'
+import { orAborted } from '../or-aborted.ts'
 import type {
   BatchHandler,
   LinkEvent,
@@ -119,16 +120,7 @@ export abstract class LinkTransport implements PeerTransport {
 
   async flush(signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted()
-    const flushed = this.hub.flush()
-    if (signal === undefined) return flushed
-    const aborted = Promise.withResolvers<never>()
-    const onAbort = (): void => aborted.reject(signal.reason as Error)
-    signal.addEventListener('abort', onAbort, { once: true })
-    try {
-      await Promise.race([flushed, aborted.promise])
-    } finally {
-      signal.removeEventListener('abort', onAbort)
-    }
+    await orAborted(this.hub.flush(), signal)
   }
 
   close(): Promise<void> {

@@ -169,4 +169,36 @@ describe('delivery through a broker', () => {
     await clock.advance(2_000)
     expect(publisher.pendingFrames).toBe(0)
   })
+
+  it('a sample that makes a message above the limit is given up and told; the next goes on', async () => {
+    const { broker, publisher, clock } = await started()
+    broker.messageBytesMax = 100_000
+    const text = 'x'.repeat(150_000)
+    publisher.publish(STREAM, SOURCE, { timeUs: clock.nowUs(), fields: { text } })
+    await clock.advance(100)
+    publisher.publish(STREAM, SOURCE, { timeUs: clock.nowUs(), fields: { text: 'y' } })
+    await clock.advance(2_000)
+    expect(publisher.counters.samplesUnfit).toBe(1)
+    expect(publisher.pendingFrames).toBe(0)
+    expect(publisher.trouble()).toBeUndefined()
+  })
+
+  it('a limit that was lowered under a sealed frame: it waits, is told, and goes when it fits again', async () => {
+    const { broker, publisher, clock } = await started()
+    broker.setUp(false)
+    const text = 'x'.repeat(150_000)
+    publisher.publish(STREAM, SOURCE, { timeUs: clock.nowUs(), fields: { text } })
+    await clock.advance(2_000)
+    broker.messageBytesMax = 100_000
+    broker.setUp(true)
+    await clock.advance(2_000)
+    expect(publisher.pendingFrames).toBe(1)
+    expect(publisher.trouble()).toMatch(
+      /exceeds 100000 .*: it stays in the outbox until nats takes it/,
+    )
+    broker.messageBytesMax = 8 << 20
+    await clock.advance(15_000)
+    expect(publisher.pendingFrames).toBe(0)
+    expect(publisher.trouble()).toBeUndefined()
+  })
 })

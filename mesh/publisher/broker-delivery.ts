@@ -34,7 +34,7 @@ export class BrokerDelivery extends Delivery<BrokerTransport> {
   }
 
   sendFresh(topic: string, sealed: readonly Entry[]): void {
-    const { transport, schemas, clock, counters } = this.options
+    const { schemas, clock, counters } = this.options
     for (const entry of sealed) entry.isHanded = true
     const size = sealed.reduce((sum, entry) => sum + entry.size, 0)
     if (!this.queue.isReady) {
@@ -47,7 +47,7 @@ export class BrokerDelivery extends Delivery<BrokerTransport> {
       for (const { schemaId } of entries) schemas.publishLive(schemaId)
       for (const entry of entries) this.queue.markSent(entry, clock.monotonicMs())
       counters.framesSent += entries.length
-      transport.publish(topic, this.encode(frames))
+      this.publish(topic, this.encode(frames))
     } else {
       for (const entry of sealed) this.queue.pushFresh(entry)
     }

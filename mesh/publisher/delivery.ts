@@ -4,7 +4,7 @@ import type { Clock } from '../clock.ts'
 import { MeshError } from '../errors.ts'
 import type { StoreView } from '../membership.ts'
 import type { MeshIdentity } from '../membership.ts'
-import { encodeMessage, MESSAGE_BYTES_TARGET } from '../message.ts'
+import { bytesInMessage, encodeMessage, messageBytesTarget } from '../message.ts'
 import type { PeerId, StoreId } from '../names.ts'
 import type { SchemaExchange } from '../schema-exchange.ts'
 import { backlogTopic } from '../topic.ts'
@@ -94,6 +94,20 @@ export abstract class Delivery<Kind extends Transport = Transport> {
     for (const queue of this.queues()) if (queue.waiting > PRUNE_AT) queue.prune()
   }
 
+  /** Why something cannot be sent however often it is tried; undefined when nothing is so. */
+  unsendable: string | undefined
+
+  /** A message above the limit, which a server may have lowered since its frames were sealed, stays pending. */
+  protected publish(topic: string, bytes: Buffer, peer?: PeerId): void {
+    try {
+      this.options.transport.publish(topic, bytes, peer)
+      this.unsendable = undefined
+    } catch (error) {
+      if (!(error instanceof MeshError) || error.code !== 'MESH_MESSAGE_TOO_LARGE') throw error
+      this.unsendable = `${error.message}: it stays in the outbox until ${this.options.transport.name} takes it`
+    }
+  }
+
   /** Its bytes, or nothing when they are lost, which is reported. */
   protected bytesOf(entry: Entry): Buffer | undefined {
     try {
@@ -118,12 +132,13 @@ export abstract class Delivery<Kind extends Transport = Transport> {
     const { transport, schemas, clock, counters } = this.options
     const now = clock.monotonicMs()
     const peer = this.peerOf(queue)
+    const target = messageBytesTarget(transport)
     let topic = ''
     let frames: Buffer[] = []
     let size = 0
     const flush = (): void => {
       if (frames.length === 0) return
-      transport.publish(topic, this.encode(frames), peer)
+      this.publish(topic, this.encode(frames), peer)
       frames = []
       size = 0
     }
@@ -131,12 +146,12 @@ export abstract class Delivery<Kind extends Transport = Transport> {
       const bytes = this.bytesOf(entry)
       if (bytes === undefined) continue
       const entryTopic = topicOf(entry)
-      if (entryTopic !== topic || size + entry.size > MESSAGE_BYTES_TARGET) flush()
+      if (entryTopic !== topic || size + bytesInMessage(entry.size) > target) flush()
       topic = entryTopic
       if (peer === undefined) schemas.publishLive(entry.schemaId)
       else schemas.sendTo(peer, entry.schemaId)
       frames.push(bytes)
-      size += entry.size
+      size += bytesInMessage(entry.size)
       queue.markSent(entry, now)
       counters.framesSent += 1
     }

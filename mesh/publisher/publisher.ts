@@ -202,8 +202,8 @@ export class Publisher implements AsyncDisposable {
   /** Why nothing can be acknowledged now; undefined when W stores are within reach. */
   trouble(): string | undefined {
     if (this.sealer.isStuck) return 'the outbox log cannot be written'
-    const unsendable = this.options.transport.trouble()
-    if (unsendable !== undefined) return unsendable
+    const trouble = this.options.transport.trouble() ?? this.sender.unsendable
+    if (trouble !== undefined) return trouble
     const { writeQuorum } = this.options.mesh
     const { usableStores } = this.sender
     if (usableStores >= writeQuorum) return undefined

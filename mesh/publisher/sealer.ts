@@ -4,6 +4,7 @@
 import type { Codec } from '../codec.ts'
 import { codecFor, createColumnarCodec } from '../codecs/index.ts'
 import { MeshError } from '../errors.ts'
+import { frameBytesMax } from '../message.ts'
 import { encodeFrame, FRAME_SAMPLES_MAX, NO_SCHEMA, openFrame, type FrameHeader } from '../frame.ts'
 import type { Sample } from '../sample.ts'
 import type { SchemaExchange } from '../schema-exchange.ts'
@@ -212,6 +213,7 @@ export class Sealer {
     const sequence = lane.lastSequence + 1
     const { source, stream, epoch, key } = lane
     const bytes = encodeFrame({ ...header, source, stream, epoch, sequence }, body, key)
+    this.checkSize(bytes.length, stream, source)
     const position = outbox.log?.appendSeal(bytes, ordinals)
     lane.lastSequence = sequence
     const { kind, count, schemaId } = header
@@ -220,6 +222,17 @@ export class Sealer {
     outbox.add(entry, inPlaceOf)
     onSealed(entry)
     return entry
+  }
+
+  /** A frame that the transport does not take would stay in the outbox for ever. */
+  private checkSize(bytes: number, stream: string, source: string): void {
+    const { transport } = this.parts.options
+    const most = frameBytesMax(transport)
+    if (bytes <= most) return
+    throw new MeshError(
+      'MESH_FRAME_TOO_LARGE',
+      `frame of ${bytes} bytes exceeds the ${most} that ${transport.name} takes (${stream} of ${source})`,
+    )
   }
 
   /** False when the outbox log cannot be written now: what was to be written must be tried again. */

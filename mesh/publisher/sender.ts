@@ -2,7 +2,7 @@
 // (docs/delivery.md §4); knows nothing of samples. How they travel is the Delivery's business.
 import { ACK_LEVELS, readAck, type Ack, type AckLevel } from '../ack.ts'
 import type { Membership } from '../membership.ts'
-import { MESSAGE_BYTES_TARGET } from '../message.ts'
+import { bytesInMessage, messageBytesTarget } from '../message.ts'
 import type { StoreId } from '../names.ts'
 import { ackTopic } from '../topic.ts'
 import {
@@ -80,7 +80,8 @@ export class Sender {
       else group.push(entry)
     }
     for (const [topic, group] of byTopic) {
-      for (const part of messageParts(group)) this.delivery.sendFresh(topic, part)
+      for (const part of messageParts(group, messageBytesTarget(this.options.transport)))
+        this.delivery.sendFresh(topic, part)
     }
   }
 
@@ -122,6 +123,11 @@ export class Sender {
   /** Stores that could take a frame now. */
   get usableStores(): number {
     return this.usable
+  }
+
+  /** Why something cannot be sent however often it is tried. */
+  get unsendable(): string | undefined {
+    return this.delivery.unsendable
   }
 
   queues(): readonly SendQueue[] {
@@ -173,16 +179,17 @@ export class Sender {
 }
 
 /** Cuts frames of one topic into messages of a bounded size. */
-function* messageParts(entries: readonly Entry[]): Generator<readonly Entry[]> {
+function* messageParts(entries: readonly Entry[], target: number): Generator<readonly Entry[]> {
   let from = 0
   let size = 0
   for (const [index, entry] of entries.entries()) {
-    if (size > 0 && size + entry.size > MESSAGE_BYTES_TARGET) {
+    const bytes = bytesInMessage(entry.size)
+    if (size > 0 && size + bytes > target) {
       yield entries.slice(from, index)
       from = index
       size = 0
     }
-    size += entry.size
+    size += bytes
   }
   yield entries.slice(from)
 }

@@ -2,6 +2,7 @@
 // subscribes, and does what the test tells it: go away, lose messages. Real brokers are tested in
 // mesh/transports/ and test/contract/.
 import type { Clock, Random } from '../clock.ts'
+import { MeshError } from '../errors.ts'
 import { newPeerId, type PeerId } from '../names.ts'
 import { topicMatches } from '../topic.ts'
 import type {
@@ -10,6 +11,7 @@ import type {
   Consumption,
   Message,
   Subscription,
+  TransportCapabilities,
   TransportCounters,
 } from '../transport.ts'
 
@@ -26,6 +28,7 @@ export class ScriptedBroker {
   /** Says which messages get lost although they were taken. */
   loses: (topic: string) => boolean = () => false
   isUp = true
+  messageBytesMax = 8 << 20
   readonly handlers = new Set<Handler>()
   private readonly transports: ScriptedBrokerTransport[] = []
 
@@ -60,12 +63,6 @@ export class ScriptedBroker {
 
 export class ScriptedBrokerTransport implements BrokerTransport {
   readonly name = 'nats'
-  readonly capabilities = {
-    brokered: true,
-    ordered: true,
-    replays: true,
-    messageBytesMax: 8 << 20,
-  }
   readonly peerId: PeerId
   private readonly broker: ScriptedBroker
   private readonly listeners: ((isConnected: boolean) => void)[] = []
@@ -74,6 +71,11 @@ export class ScriptedBrokerTransport implements BrokerTransport {
   constructor(broker: ScriptedBroker) {
     this.broker = broker
     this.peerId = newPeerId(broker.random)
+  }
+
+  get capabilities(): TransportCapabilities {
+    const { messageBytesMax } = this.broker
+    return { brokered: true, ordered: true, replays: true, messageBytesMax }
   }
 
   get isConnected(): boolean {
@@ -97,6 +99,11 @@ export class ScriptedBrokerTransport implements BrokerTransport {
   }
 
   publish(topic: string, bytes: Uint8Array): boolean {
+    const { messageBytesMax } = this.broker
+    if (bytes.length > messageBytesMax) {
+      const message = `message of ${bytes.length} bytes exceeds ${messageBytesMax} (topic ${topic})`
+      throw new MeshError('MESH_MESSAGE_TOO_LARGE', message)
+    }
     if (this.broker.isUp) this.broker.carry(topic, Buffer.from(bytes))
     return this.broker.isUp
   }

@@ -100,7 +100,7 @@ export class ZenohClient {
       const session = await opening
       return new ZenohClient(zenoh, session, due)
     })()
-    socket.onOversize = onRejected
+    socket.onSkipped = onRejected
     socket.onMessage = (data) => {
       const hush = hushLog()
       // The client logs its success a few microtasks later.

@@ -178,12 +178,11 @@ export class ZenohSession {
   }
 
   private async connect(): Promise<BridgeSocket> {
-    const { bridge, bridgeText, clock, random } = this.options
+    const { bridge, bridgeText, clock } = this.options
     try {
       this.zenoh ??= await loadZenoh()
       return await connectWebSocket(bridge, {
         clock,
-        random,
         timeoutMs: CONNECT_MS,
         signal: this.closing.signal,
         messageBytesMax: PACKET_BYTES_MAX + 4096,

@@ -1,153 +1,107 @@
-// The WebSocket to a Zenoh bridge (RFC 6455, binary messages, client side). Node's own one cannot do
-// what a supervised connection needs (all tried on Node 24): it has no way to end a connection whose
-// other side does not answer, so that a stalled bridge kept the socket, its buffer and our process
-// alive for ever; and it sends each message as one frame, while the bridge takes frames of 16 MiB at
-// most, but messages of 64.
-import { createHash } from 'node:crypto'
-import type { ClientRequest, IncomingMessage } from 'node:http'
-import { request as requestHttp } from 'node:http'
-import { request as requestHttps } from 'node:https'
-import type { Socket } from 'node:net'
-import type { Clock, Random } from '../clock.ts'
-import {
-  BINARY,
-  CLOSE,
-  CONTINUATION,
-  FIN,
-  FrameReader,
-  PING,
-  PONG,
-  frameHeader,
-} from './zenoh-frames.ts'
+// The WebSocket to a Zenoh bridge, on the package `ws`. Node's own one cannot do what a supervised
+// connection needs (all tried on Node 24): it has no way to end a connection whose other side does not
+// answer, so that a stalled bridge kept the socket, its buffer and our process alive for ever; and it
+// sends each message as one frame, while the bridge takes frames of 16 MiB at most, but messages of 64.
+import type { WebSocket } from 'ws'
+import type { Clock } from '../clock.ts'
 
 /** The bridge refuses frames above 16 MiB, their header excluded. */
 const FRAME_BYTES_MAX = 8 * 1024 * 1024
+/**
+ * A longer message ends the connection. Above the 64 MiB that a bridge takes from its own clients, so
+ * that none of these can end ours.
+ */
+const MESSAGE_BYTES_MAX = 65 * 1024 * 1024
 /** How long a goodbye may take. */
 const END_MS = 1000
 
 const NOTHING = Buffer.alloc(0)
 
-/** From RFC 6455 §1.3. */
-const ACCEPT_GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
-
 export interface ConnectOptions {
   readonly clock: Clock
-  readonly random: Random
   readonly timeoutMs: number
   readonly signal: AbortSignal
-  /** Longer messages are skipped, and told by onOversize. */
+  /** Longer messages are skipped, and told by onSkipped. */
   readonly messageBytesMax: number
 }
 
 /** Resolves when connected. @throws Error that says what happened instead. */
 export async function connectWebSocket(url: URL, options: ConnectOptions): Promise<BridgeSocket> {
-  const key = Buffer.from(options.random.bytes(16)).toString('base64')
-  const { promise, resolve, reject } = Promise.withResolvers<BridgeSocket>()
-  const request = upgradeRequest(url, key)
-  request.on('upgrade', (response, socket, head) => {
-    if (response.headers['sec-websocket-accept'] === acceptOf(key)) {
-      resolve(new BridgeSocket(socket, head, options))
-    } else {
-      socket.destroy()
-      reject(new Error('it answers, but not as a WebSocket'))
-    }
+  const { WebSocket } = await import('ws')
+  const { clock, timeoutMs, signal, messageBytesMax } = options
+  signal.throwIfAborted()
+  const socket = new WebSocket(url, {
+    perMessageDeflate: false,
+    skipUTF8Validation: true,
+    maxPayload: MESSAGE_BYTES_MAX,
+    // A mask protects proxies from scripts in web pages. Of zeros it spares a pass over each byte.
+    generateMask: (mask) => mask.fill(0),
   })
-  request.on('response', (response: IncomingMessage) => {
-    request.destroy()
-    reject(new Error(`it answers with HTTP status ${response.statusCode}, not as a WebSocket`))
-  })
-  request.on('error', reject)
-  const late = options.clock.startTimer(options.timeoutMs, () => {
-    request.destroy(new Error(`no answer within ${options.timeoutMs} ms`))
-  })
-  const onAbort = (): void => {
-    request.destroy(new Error('closed'))
+  const connected = Promise.withResolvers<BridgeSocket>()
+  const give = (reason: Error): void => {
+    connected.reject(reason)
+    socket.terminate()
   }
-  options.signal.addEventListener('abort', onAbort, { once: true })
-  request.end()
+  const late = clock.startTimer(timeoutMs, () => give(new Error(`no answer within ${timeoutMs} ms`)))
+  const onAbort = (): void => give(new Error('closed'))
+  signal.addEventListener('abort', onAbort, { once: true })
+  socket.on('error', connected.reject)
+  socket.on('open', () => connected.resolve(new BridgeSocket(socket, clock, messageBytesMax)))
   try {
-    return await promise
+    return await connected.promise
   } finally {
     late.cancel()
-    options.signal.removeEventListener('abort', onAbort)
+    signal.removeEventListener('abort', onAbort)
   }
 }
-
-function upgradeRequest(url: URL, key: string): ClientRequest {
-  const http = new URL(url)
-  http.protocol = url.protocol === 'wss:' ? 'https:' : 'http:'
-  const request = http.protocol === 'https:' ? requestHttps : requestHttp
-  return request(http, {
-    agent: false,
-    headers: {
-      Connection: 'Upgrade',
-      Upgrade: 'websocket',
-      'Sec-WebSocket-Key': key,
-      'Sec-WebSocket-Version': '13',
-    },
-  })
-}
-
-const acceptOf = (key: string): string =>
-  createHash('sha1')
-    .update(key + ACCEPT_GUID)
-    .digest('base64')
 
 export class BridgeSocket {
   /** Called for each message. The buffer is the receiver's. */
   onMessage: (bytes: ArrayBuffer) => void = () => {}
-  /** Called for each message that was skipped because of its size. */
-  onOversize: () => void = () => {}
+  /** Called for each message that was skipped: too large, or text. */
+  onSkipped: () => void = () => {}
   /** Resolves with the reason when nothing can be sent or received any more. */
   readonly ended: Promise<Error>
-  private readonly socket: Socket
+  private readonly socket: WebSocket
   private readonly clock: Clock
-  private readonly reader: FrameReader
+  private readonly messageBytesMax: number
   private readonly settleEnded: (reason: Error) => void
-  private isOpen = true
   private isAcknowledging = false
-  private isWithinMessage = false
+  private sentMessages = 0
 
-  constructor(socket: Socket, head: Buffer, options: ConnectOptions) {
+  constructor(socket: WebSocket, clock: Clock, messageBytesMax: number) {
     this.socket = socket
-    this.clock = options.clock
-    this.reader = new FrameReader(options.messageBytesMax, {
-      onMessage: (bytes) => this.onMessage(bytes),
-      onOversize: () => this.onOversize(),
-      onControl: (opcode, bytes) => this.onControl(opcode, bytes),
-    })
+    this.clock = clock
+    this.messageBytesMax = messageBytesMax
     const { promise, resolve } = Promise.withResolvers<Error>()
     this.ended = promise
     this.settleEnded = resolve
-    socket.setNoDelay(true)
+    socket.binaryType = 'arraybuffer'
+    socket.on('message', (data, isBinary) => this.onData(data as ArrayBuffer, isBinary))
     socket.on('error', (error) => this.destroy(error))
     socket.on('close', () => this.destroy(new Error('the connection was closed')))
-    socket.on('data', (chunk: Buffer) => this.onData(chunk))
-    if (head.length > 0) this.onData(head)
   }
 
   /** Bytes that the operating system has not taken yet. */
   get bufferedBytes(): number {
-    return this.socket.writableLength
+    return this.socket.bufferedAmount
   }
 
   /** Sends a message. The bytes must not be changed afterwards. */
   send(bytes: Uint8Array): void {
     if (!this.isOpen) return
-    this.socket.cork()
+    this.sentMessages += 1
     let at = 0
     do {
       const part = bytes.subarray(at, at + FRAME_BYTES_MAX)
       at += part.length
-      this.writePart(part, at === bytes.length)
+      this.socket.send(part, { fin: at === bytes.length })
     } while (at < bytes.length)
-    this.socket.uncork()
   }
 
   /** Sends what is buffered and a goodbye; ends the connection at the latest after a second. */
   async end(): Promise<void> {
-    if (!this.isOpen) return
-    this.write(FIN | CLOSE, NOTHING)
+    this.socket.close()
     const late = this.clock.startTimer(END_MS, () => this.destroy(new Error('closed')))
     // The bridge answers the goodbye, when it has read all that came before.
     await this.ended
@@ -156,27 +110,18 @@ export class BridgeSocket {
 
   /** Ends the connection at once; what is buffered is lost. */
   destroy(reason: Error): void {
-    if (!this.isOpen) return
-    this.isOpen = false
-    this.socket.destroy()
+    this.socket.terminate()
     this.settleEnded(reason)
   }
 
-  /** A part of the message that is being sent, or the first one of a new one. */
-  private writePart(part: Uint8Array, isLast: boolean): void {
-    this.write((isLast ? FIN : 0) | (this.isWithinMessage ? CONTINUATION : BINARY), part)
-    this.isWithinMessage = !isLast
+  private get isOpen(): boolean {
+    return this.socket.readyState === this.socket.OPEN
   }
 
-  private write(head: number, payload: Uint8Array): void {
-    this.socket.write(frameHeader(head, payload.length))
-    if (payload.length > 0) this.socket.write(payload)
-  }
-
-  private onData(chunk: Buffer): void {
-    if (!this.isOpen) return
+  private onData(data: ArrayBuffer, isBinary: boolean): void {
     this.acknowledgeSoon()
-    if (!this.reader.read(chunk)) this.destroy(new Error('it does not speak WebSocket'))
+    if (isBinary && data.byteLength <= this.messageBytesMax) this.onMessage(data)
+    else this.onSkipped()
   }
 
   /**
@@ -189,15 +134,10 @@ export class BridgeSocket {
   private acknowledgeSoon(): void {
     if (this.isAcknowledging) return
     this.isAcknowledging = true
-    const { bytesWritten } = this.socket
+    const { sentMessages } = this
     setImmediate(() => {
       this.isAcknowledging = false
-      if (this.isOpen && this.socket.bytesWritten === bytesWritten) this.writePart(NOTHING, false)
+      if (this.isOpen && this.sentMessages === sentMessages) this.socket.send(NOTHING, { fin: false })
     })
-  }
-
-  private onControl(opcode: number, payload: Buffer): void {
-    if (opcode === CLOSE) this.destroy(new Error('the connection was closed by the other side'))
-    else if (opcode === PING && this.isOpen) this.write(FIN | PONG, payload)
   }
 }
