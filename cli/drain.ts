@@ -1,7 +1,7 @@
 // The end of a verb that publishes: wait until all is acknowledged, but not for ever.
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Publisher } from '../mesh/index.ts'
-import { STOP_MS, type Config } from '../nodes/index.ts'
+import { givenUp, STOP_MS, type Config } from '../nodes/index.ts'
 import { EXIT } from './exit-codes.ts'
 import type { Warn } from './output.ts'
 
@@ -40,7 +40,7 @@ export function tellUndelivered(
   config: Config,
   warn: Warn,
 ): void {
-  const why = publisher.trouble() ?? 'no acknowledgement came in time (--timeout)'
+  const why = givenUp(publisher.trouble() ?? 'no acknowledgement came in time (--timeout)')
   warn(undeliveredText(undelivered, config, why))
   process.exitCode = EXIT.undelivered
 }

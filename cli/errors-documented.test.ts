@@ -6,6 +6,7 @@ import { MESH_ERROR_CODES } from '../mesh/index.ts'
 import { NODE_ERROR_CODES } from '../nodes/errors.ts'
 import { SIM_ERROR_CODES } from '../sim/errors.ts'
 import { STORAGE_ERROR_CODES } from '../storage/errors.ts'
+import { SYSTEM_ERROR_CODES } from '../systems/index.ts'
 import { EXIT } from './exit-codes.ts'
 
 const ROOT = join(import.meta.dirname, '..')
@@ -20,6 +21,7 @@ const codes = new Set<string>([
   ...STORAGE_ERROR_CODES,
   ...NODE_ERROR_CODES,
   ...SIM_ERROR_CODES,
+  ...SYSTEM_ERROR_CODES,
   ...codesIn(
     /\bHTTP_[A-Z_]+\b/g,
     ...['http-errors.ts', 'server.ts', 'reply-stream.ts', 'peer-routes.ts', 'public-routes.ts'].map(

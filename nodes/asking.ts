@@ -11,7 +11,8 @@ import {
   type StoreView,
 } from '../storage/index.ts'
 import type { Config } from './config/config.ts'
-import { whereabouts } from './whereabouts.ts'
+import { givenUp } from './given-up.ts'
+import { meshInQuestion, whereabouts } from './whereabouts.ts'
 import { openSession, type NodeSessionOptions } from './session.ts'
 
 const FIRST_PEER_MS = 5_000
@@ -85,13 +86,10 @@ async function someStore({ membership, transport }: Session, config: Config): Pr
   }
 }
 
-/** It is tried no longer. */
-const TRYING = /; trying again$/
-
-function whyNone(trouble: string | undefined, { mesh }: Config): string {
-  if (trouble !== undefined) return trouble.replace(TRYING, '')
+function whyNone(trouble: string | undefined, config: Config): string {
+  if (trouble !== undefined) return givenUp(trouble)
   return (
-    'is the mesh running (npm start), does --seed, --transport or --data name it, and is its ' +
-    `mesh.name ${mesh.name}?`
+    'is the mesh running (npm start), does --seed, --transport or --data name it, and is ' +
+    `${meshInQuestion(config)}?`
   )
 }

@@ -91,8 +91,10 @@ function mismatchMessage(other: Announcement, { mesh }: Config): string {
   const isAlike = other.meshName === mesh.name && other.replicas === mesh.replicas
   const secretHint =
     isAlike && other.writeQuorum === mesh.writeQuorum ? ' and another mesh.key' : ''
+  const { id, name, endpoint } = other.self
+  const peer = name === undefined ? `peer ${id}` : `peer ${name} (${id})`
   return (
-    `peer ${other.self.id} at ${other.self.endpoint ?? 'an unknown address'} is of another mesh: ` +
+    `${peer}${endpoint === undefined ? '' : ` at ${endpoint}`} is of another mesh: ` +
     `${other.meshName} with replicas ${other.replicas}, writeQuorum ${other.writeQuorum}; this one is ` +
     `${mesh.name} with ${mesh.replicas}, ${mesh.writeQuorum}${secretHint}. It is not talked to: give both ` +
     `the same mesh: settings, or this process another mesh.name`

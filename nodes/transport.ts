@@ -81,6 +81,7 @@ export async function openableTransport(
     case 'hyperswarm': {
       const { bootstrap, host } = transport
       const { key } = config.mesh
+      if (bootstrap.length === 0 && key === undefined) throw openToAll(config)
       return createTransport({
         ...given,
         name: 'hyperswarm',
@@ -107,6 +108,16 @@ export async function openableTransport(
       })
     }
   }
+}
+
+/** On the public DHT the name is all that a stranger would have to guess. */
+function openToAll({ mesh }: Config): NodeError {
+  return new NodeError(
+    'NODE_START_FAILED',
+    `hyperswarm without hyperswarm.bootstrap uses the public DHT, where anybody could join mesh ${mesh.name} ` +
+      'by its name: set mesh.key to a secret that all its processes share, or hyperswarm.bootstrap to DHT ' +
+      'nodes of your own (skein bootstrap)',
+  )
 }
 
 /** Tells of trouble that lasts, and of its end: a server that is starting says much that passes. */

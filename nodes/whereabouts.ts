@@ -18,3 +18,8 @@ export function whereabouts({ transport, seeds }: Pick<Config, 'transport' | 'se
       return `over Kafka at ${transport.brokers.join(', ')}`
   }
 }
+
+/** What may not be as it is elsewhere, as the end of a question: `its mesh.name city`. */
+export function meshInQuestion({ mesh: { name, key } }: Pick<Config, 'mesh'>): string {
+  return `its mesh.name ${name}${key === undefined ? ', without mesh.key' : ', with the same mesh.key'}`
+}

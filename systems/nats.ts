@@ -49,12 +49,12 @@ export const nats: System = {
 
 /** nats-server reads JSON as its own format. */
 function configuration({ dataPath, host, port, nats: options = {} }: Place): string {
-  const { syncAlways = false, user, password, token } = options
+  const { syncAlways = false, messageBytesMax = MESSAGE_BYTES_MAX, user, password, token } = options
   return JSON.stringify(
     {
       host,
       port,
-      max_payload: MESSAGE_BYTES_MAX,
+      max_payload: messageBytesMax,
       jetstream: {
         store_dir: join(dataPath, 'data'),
         ...(syncAlways && { sync_interval: 'always' }),

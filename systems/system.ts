@@ -8,6 +8,8 @@ export type SystemName = (typeof SYSTEM_NAMES)[number]
 export interface NatsOptions {
   /** fsync before every acknowledgement, instead of every two minutes (`sync_interval: always`). */
   readonly syncAlways?: boolean
+  /** Largest message that it takes; default 8 MiB. Its own default, which many servers have, is 1 MiB. */
+  readonly messageBytesMax?: number
   readonly user?: string
   readonly password?: string
   readonly token?: string

@@ -8,7 +8,7 @@ import {
 import { byName } from './by-name.ts'
 import type { Paint } from './paint.ts'
 import { table, type Column } from './table.ts'
-import { count, durationMs } from './units.ts'
+import { clock, count } from './units.ts'
 
 export interface PeerRow {
   readonly name: string | undefined
@@ -53,28 +53,38 @@ export function peerRows(
   return [...storeRows, ...others.map(rowOf)]
 }
 
-/** The lines of the table. */
+/** States that need no more words. */
+const PLAIN_STATES = new Set(['alive', 'suspect', 'leaving'])
+/** Whole names of peers on a DHT leave no room for anything else; --json has them. */
+const LONG_KEY = /([0-9a-f]{8})[0-9a-f]{56}/
+
+/** The lines of the table; below it, why stores refuse. */
 export function peersTable(rows: readonly PeerRow[], paint: Paint): string[] {
   const columns: readonly Column<PeerRow>[] = [
     { title: 'name', value: ({ name }) => name ?? '-' },
     { title: 'role', value: ({ roles }) => roles.join('+') },
     {
       title: 'state',
-      value: ({ state }) => paint(state === 'alive' ? 'green' : 'red', state),
+      value: ({ state }) =>
+        paint(state === 'alive' ? 'green' : 'red', PLAIN_STATES.has(state) ? state : 'refuses'),
     },
     number(
       'last seen',
       ({ lastSeenMs }) => lastSeenMs,
-      (ms) => `${durationMs(Math.round(ms))} ago`,
+      (ms) => `${clock(ms)} ago`,
     ),
     { title: 'transport', value: ({ transport }) => transport ?? '-' },
     number('links', ({ links }) => links, count),
     number('shards', ({ shards }) => shards, count),
     number('lag', ({ lagFrames }) => lagFrames, count),
     { title: 'store', value: ({ storeId }) => storeId ?? '-' },
-    { title: 'http', value: ({ http }) => http ?? '-' },
+    { title: 'http', value: ({ http }) => http?.replace(LONG_KEY, '$1…') ?? '-' },
   ]
-  return table(rows, columns, { paint })
+  const reasons = rows.filter(({ state }) => !PLAIN_STATES.has(state))
+  return [
+    ...table(rows, columns, { paint }),
+    ...reasons.map(({ name, storeId, state }) => `${name ?? storeId} refuses: ${state}`),
+  ]
 }
 
 function number(
@@ -94,7 +104,7 @@ function rowOf(peer: PeerView | undefined): PeerRow {
     name: peer?.name,
     roles: peer?.roles ?? [],
     state: peer?.suspect === true ? 'suspect' : 'alive',
-    lastSeenMs: peer?.heardMsAgo,
+    lastSeenMs: peer === undefined ? undefined : Math.round(peer.heardMsAgo),
     transport: peer?.transport,
     links: peer?.links,
     shards: undefined,

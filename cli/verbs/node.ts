@@ -196,7 +196,7 @@ async function storage({ config, name, warn }: NodeOptions): Promise<RunningNode
   await node.start()
   const { endpoint, http, storeId } = node
   const reached = endpoint === undefined ? whereabouts(config) : `at ${endpoint}`
-  const others = endpoint === undefined ? '' : `, seeds ${config.seeds.join(', ')}`
+  const others = config.transport.name === 'zeromq' ? `, seeds ${config.seeds.join(', ')}` : ''
   const stats = async (): Promise<ChildMessage> => ({ type: 'storage', stats: await node.stats() })
   return {
     ready: { type: 'ready', endpoint, http },

@@ -4,6 +4,7 @@ import type { Command } from 'commander'
 import { nearestName, type LiveFrame, type Missed } from '../../mesh/index.ts'
 import {
   askFrom,
+  meshInQuestion,
   onAnyPort,
   openSession,
   stopRequested,
@@ -88,7 +89,7 @@ async function whySilent(session: LiveSession, config: Config, stream: string): 
   if (stores === 0) {
     return (
       `no peer answers ${whereabouts(config)}: is the mesh running (npm start), does --seed, ` +
-      `--transport or --data name it, and is its mesh.name ${config.mesh.name}? Waiting`
+      `--transport or --data name it, and is ${meshInQuestion(config)}? Waiting`
     )
   }
   const silent = `nothing was published on ${stream} in the last ${SILENCE_MS / 1000} s; waiting`

@@ -126,7 +126,7 @@ export class ZenohSession {
   /** Sends a packet at once; false when it cannot be sent, and is lost. */
   put(to: string, side: Side, packet: Buffer): boolean {
     const { client, socket } = this
-    if (client === undefined || socket === undefined) return false
+    if (client === undefined || !socket?.isOpen) return false
     const { bufferedBytes } = socket
     if (bufferedBytes > 0 && bufferedBytes + packet.length > BUFFERED_BYTES_MAX) return false
     client.put(this.keys.packet(to, side), packet)

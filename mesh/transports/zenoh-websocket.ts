@@ -38,12 +38,14 @@ export async function connectWebSocket(url: URL, options: ConnectOptions): Promi
     generateMask: (mask) => mask.fill(0),
   })
   const connected = Promise.withResolvers<BridgeSocket>()
-  const give = (reason: Error): void => {
+  const giveUp = (reason: Error): void => {
     connected.reject(reason)
     socket.terminate()
   }
-  const late = clock.startTimer(timeoutMs, () => give(new Error(`no answer within ${timeoutMs} ms`)))
-  const onAbort = (): void => give(new Error('closed'))
+  const late = clock.startTimer(timeoutMs, () =>
+    giveUp(new Error(`no answer within ${timeoutMs} ms`)),
+  )
+  const onAbort = (): void => giveUp(new Error('closed'))
   signal.addEventListener('abort', onAbort, { once: true })
   socket.on('error', connected.reject)
   socket.on('open', () => connected.resolve(new BridgeSocket(socket, clock, messageBytesMax)))
@@ -82,6 +84,11 @@ export class BridgeSocket {
     socket.on('close', () => this.destroy(new Error('the connection was closed')))
   }
 
+  /** Whether what is sent can arrive. */
+  get isOpen(): boolean {
+    return this.socket.readyState === this.socket.OPEN
+  }
+
   /** Bytes that the operating system has not taken yet. */
   get bufferedBytes(): number {
     return this.socket.bufferedAmount
@@ -114,10 +121,6 @@ export class BridgeSocket {
     this.settleEnded(reason)
   }
 
-  private get isOpen(): boolean {
-    return this.socket.readyState === this.socket.OPEN
-  }
-
   private onData(data: ArrayBuffer, isBinary: boolean): void {
     this.acknowledgeSoon()
     if (isBinary && data.byteLength <= this.messageBytesMax) this.onMessage(data)
@@ -137,7 +140,8 @@ export class BridgeSocket {
     const { sentMessages } = this
     setImmediate(() => {
       this.isAcknowledging = false
-      if (this.isOpen && this.sentMessages === sentMessages) this.socket.send(NOTHING, { fin: false })
+      if (this.isOpen && this.sentMessages === sentMessages)
+        this.socket.send(NOTHING, { fin: false })
     })
   }
 }

@@ -38,7 +38,8 @@ export function whyWaiting(
   const [first] = seeds
   const others = witnesses.length
   const answering = others === 1 ? '1 store answers' : `${others} stores answer`
-  const heard = others === 0 ? 'no store answers' : `${answering}, waiting too,`
+  const none = mesh.key === undefined ? 'no store answers' : 'no store with this mesh.key answers'
+  const heard = others === 0 ? none : `${answering}, waiting too,`
   if (needsFounder(transport.name)) {
     return (
       `${heard} over ${transport.name}. If the mesh is new, one store has to found it: that is ` +

@@ -147,7 +147,7 @@ async function partitionByWire(
   await contract.startClients()
   const victim = mesh.stores[2]!
   space.cut()
-  await expect(victim.digest()).rejects.toThrow()
+  await expect(victim.digest()).rejects.toBeInstanceOf(Error)
   await delay(PARTITION_MS)
   expect(victim.process.isRunning).toBe(true)
   await contract.goOn()

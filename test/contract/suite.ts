@@ -12,8 +12,9 @@ const NETWORK_MS = 120_000
 
 export function contractSuite(transport: TransportName): void {
   const title = `${transport}: the contract`
-  if (needsServer(transport)) systemSuite(transport, () => cases(transport), title)
-  else describe(title, () => cases(transport))
+  const declare = (): void => cases(transport)
+  if (needsServer(transport)) systemSuite(transport, declare, title)
+  else describe(title, declare)
 }
 
 function cases(transport: TransportName): void {

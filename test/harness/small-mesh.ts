@@ -4,8 +4,9 @@ import type { TransportName } from '../../mesh/index.ts'
 import type { Shell, Command, CommandOptions, Ended } from './command.ts'
 import { testMeshName } from './mesh.ts'
 
-/** Where a transport's server, or the DHT node that takes its place, is written down. */
+/** Where a transport's server, the DHT node in its place, or the store itself is written down. */
 const ADDRESS_KEYS = {
+  zeromq: 'seeds',
   nats: 'nats.servers',
   kafka: 'kafka.brokers',
   zenoh: 'zenoh.bridge',
@@ -60,7 +61,9 @@ export class SmallMesh {
   }
 
   startStore(settings: readonly string[] = []): Command {
-    return this.start(['node', 'storage', '--name', 's1'], settings)
+    const { transport, address } = this.options
+    const bind = transport === 'zeromq' ? [`zeromq.bind=${address}`] : []
+    return this.start(['node', 'storage', '--name', 's1'], [...bind, ...settings])
   }
 
   /** Rows x = from, from + 1, …; ends when they are stored, or after `timeoutS`. */

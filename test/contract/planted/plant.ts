@@ -7,7 +7,7 @@ export function plant(file: string, piece: string, change: (found: string) => st
     load(url, context, next) {
       const loaded = next(url, context)
       if (!url.endsWith(`/${file}`)) return loaded
-      const source = String(loaded.source)
+      const source = Buffer.from(loaded.source as string | Uint8Array).toString()
       if (!source.includes(piece))
         throw new Error(`nothing to plant the bug in: ${piece} in ${file}`)
       return { ...loaded, source: source.replace(piece, change) }
