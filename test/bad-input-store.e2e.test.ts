@@ -118,10 +118,12 @@ describe('another mesh', () => {
     const asked = await shell.run(words)
     expect(jsonError(asked)).toMatchObject({
       code: 'QUERY_NO_PEER',
-      message: expect.stringMatching(/and is its mesh\.name other\?$/),
+      message: expect.stringMatching(/and is its mesh\.name other, without mesh\.key\?$/),
     })
     expect(store.warnings).toEqual([
-      expect.stringContaining(`If it belongs here, give it mesh.name=${store.config.mesh.name}`),
+      expect.stringMatching(
+        `mesh ${store.config.mesh.name} .* give it the same mesh.name and mesh.key`,
+      ),
     ])
   })
 })

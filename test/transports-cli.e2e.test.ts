@@ -44,6 +44,15 @@ describe.concurrent('the name of a transport', () => {
     expect([code, stdout]).toEqual([2, ''])
   })
 
+  test('hyperswarm on the public DHT without a key - is refused: anybody could join', async () => {
+    const words = ['node', 'storage', '--transport', 'hyperswarm', '--data', shell.directory()]
+    const { code, stderr } = await shell.run(words)
+    expect(stderr).toMatch(
+      /^NODE_START_FAILED: .* set mesh\.key to a secret .* or hyperswarm\.boot/,
+    )
+    expect(code).toBe(1)
+  })
+
   test('in skein.yaml and as a variable - counts, and is checked with its place', async () => {
     const cwd = config('transport: nats\n')
     const words = ['config', 'show']

@@ -7,6 +7,7 @@ import {
 } from '../../mesh/index.ts'
 import { byName } from './by-name.ts'
 import type { Paint } from './paint.ts'
+import { shortAddress } from './short-address.ts'
 import { table, type Column } from './table.ts'
 import { clock, count } from './units.ts'
 
@@ -55,8 +56,6 @@ export function peerRows(
 
 /** States that need no more words. */
 const PLAIN_STATES = new Set(['alive', 'suspect', 'leaving'])
-/** Whole names of peers on a DHT leave no room for anything else; --json has them. */
-const LONG_KEY = /([0-9a-f]{8})[0-9a-f]{56}/
 
 /** The lines of the table; below it, why stores refuse. */
 export function peersTable(rows: readonly PeerRow[], paint: Paint): string[] {
@@ -78,7 +77,7 @@ export function peersTable(rows: readonly PeerRow[], paint: Paint): string[] {
     number('shards', ({ shards }) => shards, count),
     number('lag', ({ lagFrames }) => lagFrames, count),
     { title: 'store', value: ({ storeId }) => storeId ?? '-' },
-    { title: 'http', value: ({ http }) => http?.replace(LONG_KEY, '$1…') ?? '-' },
+    { title: 'http', value: ({ http }) => shortAddress(http ?? '-') },
   ]
   const reasons = rows.filter(({ state }) => !PLAIN_STATES.has(state))
   return [

@@ -13,6 +13,8 @@ import type { Reach } from './data-directory.ts'
 /** What happened is shown this long, as far as there is room. */
 const MESSAGE_MS = 60_000
 const MESSAGES_MAX = 50
+/** Nodes that share a trouble say so within this time: the first one's word is enough. */
+const TOGETHER_MS = 10_000
 /** How long the fleet waits for stores that acknowledge; then it starts and its outbox gathers. */
 const QUORUM_MS = 10_000
 
@@ -64,6 +66,8 @@ export class LocalMesh {
   private readonly options: LocalMeshOptions
   /** Newest first. */
   private readonly messages: { readonly line: string; readonly atMs: number }[] = []
+  /** When each warning was passed on, by its text. */
+  private readonly warnedMs = new Map<string, number>()
   private readonly children: Child[] = []
   private session: Session | undefined
   /** Of the fleet's process now, and of those that ended before it. */
@@ -140,7 +144,7 @@ export class LocalMesh {
     this.session = await openSession(config, {
       roles: ['subscriber'],
       name: 'skein up',
-      onWarning: (message) => this.log(message),
+      onWarning: (message) => this.warned('', message),
       onChange: () => this.onMembersChanged?.(),
     })
     await this.session.subscriber({
@@ -233,7 +237,7 @@ export class LocalMesh {
         this.memory.set(child.name, message.rssBytes)
         break
       case 'warning':
-        this.log(`${child.name}: ${message.message}`)
+        this.warned(`${child.name}: `, message.message)
         break
       case 'ready':
         if (child.role === 'fleet') {
@@ -244,6 +248,16 @@ export class LocalMesh {
       case 'failed':
         break
     }
+  }
+
+  private warned(by: string, message: string): void {
+    const nowMs = performance.now()
+    for (const [text, saidMs] of this.warnedMs) {
+      if (nowMs - saidMs > TOGETHER_MS) this.warnedMs.delete(text)
+    }
+    if (this.warnedMs.has(message)) return
+    this.warnedMs.set(message, nowMs)
+    this.log(by + message)
   }
 
   private log(line: string): void {

@@ -1,5 +1,5 @@
 // `skein bootstrap`: a DHT node of one's own, so that a Hyperswarm mesh on one site needs no internet.
-import type { Command } from 'commander'
+import { Option, type Command } from 'commander'
 import { startBootstrap } from '../../mesh/index.ts'
 import { stopRequested } from '../../nodes/index.ts'
 import { wantsJson } from '../context.ts'
@@ -9,6 +9,10 @@ interface BootstrapFlags {
   readonly host: string
   readonly port: string
 }
+
+const HOST = '127.0.0.1'
+/** As HyperDHT's own nodes. */
+const PORT = '49737'
 
 const AFTER_HELP = `
 Peers find each other through it: give them
@@ -20,8 +24,13 @@ export function addBootstrap(program: Command): void {
   program
     .command('bootstrap')
     .description('run a DHT node through which the peers of a Hyperswarm mesh find each other')
-    .option('--host <address>', 'IPv4 address of this machine that peers can reach', '127.0.0.1')
-    .option('--port <n>', 'UDP port; 0 takes a free one', '49737')
+    .addOption(
+      new Option('--host <address>', 'IPv4 address of this machine that peers can reach').default(
+        HOST,
+        HOST,
+      ),
+    )
+    .addOption(new Option('--port <n>', 'UDP port; 0 takes a free one').default(PORT, PORT))
     .addHelpText('after', AFTER_HELP)
     .action(bootstrap)
 }

@@ -6,6 +6,7 @@ import { fetchStoreStatus, type StoreStatus } from '../../storage/index.ts'
 import { contextOf, findMesh, wantsJson } from '../context.ts'
 import { byName } from '../format/by-name.ts'
 import { paintFor } from '../format/paint.ts'
+import { shortAddress } from '../format/short-address.ts'
 import { table, type Column } from '../format/table.ts'
 import { bytes, count } from '../format/units.ts'
 import { EXIT } from '../exit-codes.ts'
@@ -73,7 +74,7 @@ function storeTable(found: readonly FoundStore[]): string[] {
     number('missing', ({ missingFrames }) => count(missingFrames)),
     number('disk', ({ diskBytes }) => bytes(diskBytes)),
     number('memory', ({ rssBytes }) => bytes(rssBytes)),
-    { title: 'http', value: ({ http }) => http ?? '' },
+    { title: 'http', value: ({ http }) => shortAddress(http ?? '') },
     {
       title: 'state',
       value: (store) => {
