@@ -38,10 +38,36 @@ export interface Ack {
 const MAGIC = 0x01414b53
 const HEADER_BYTES = 33
 
+/** Cuts what is to be acknowledged into acks that a transport takes. */
+export function* ackParts(
+  lanes: Iterable<LaneAck>,
+  conflicts: readonly Conflict[],
+  messageBytesMax: number,
+): Generator<Pick<Ack, 'lanes' | 'conflicts'>> {
+  let part: { lanes: LaneAck[]; conflicts: Conflict[] } = { lanes: [], conflicts: [] }
+  let size = HEADER_BYTES
+  const fits = (bytes: number): boolean => size === HEADER_BYTES || size + bytes <= messageBytesMax
+  for (const entry of [...lanes, ...conflicts]) {
+    const bytes = 'runs' in entry ? laneBytes(entry) : conflictBytes(entry)
+    if (!fits(bytes)) {
+      yield part
+      part = { lanes: [], conflicts: [] }
+      size = HEADER_BYTES
+    }
+    if ('runs' in entry) part.lanes.push(entry)
+    else part.conflicts.push(entry)
+    size += bytes
+  }
+  if (size > HEADER_BYTES) yield part
+}
+
+const laneBytes = ({ lane, runs }: LaneAck): number => 4 + lane.length + runs.length * 6
+const conflictBytes = ({ lane }: Conflict): number => 8 + lane.length
+
 export function encodeAck(meshId: MeshId, ack: Ack): Buffer {
   let size = HEADER_BYTES
-  for (const { lane, runs } of ack.lanes) size += 4 + lane.length + runs.length * 6
-  for (const { lane } of ack.conflicts) size += 8 + lane.length
+  for (const lane of ack.lanes) size += laneBytes(lane)
+  for (const conflict of ack.conflicts) size += conflictBytes(conflict)
   const bytes = Buffer.allocUnsafe(size)
   bytes.writeUInt32LE(MAGIC, 0)
   bytes.write(meshId, 4, 8, 'hex')

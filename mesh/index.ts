@@ -1,5 +1,5 @@
 // The surface of mesh/: what the other folders, and programs that use Skein as a library, may import.
-export { ACK_LEVELS, encodeAck } from './ack.ts'
+export { ACK_LEVELS, ackParts, encodeAck } from './ack.ts'
 export type { AckLevel, Conflict, LaneAck } from './ack.ts'
 export type { Announcement, PeerInfo, PeerRole } from './announcement.ts'
 export type { Clock, Random, Timer } from './clock.ts'

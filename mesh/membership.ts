@@ -104,6 +104,8 @@ export class Membership {
   private timer: Timer | undefined
   private closed = false
   private lastView = ''
+  /** When anybody was last heard. */
+  private heardLastMs: number | undefined
   /** Since when the broker is away. */
   private deafSinceMs: number | undefined
   /** What stores say of the membership is part of the view: a store waits for their word to join. */
@@ -236,6 +238,7 @@ export class Membership {
     const { mesh, transport, onAnnouncement, onMismatch } = this.options
     const { self } = announcement
     if (self.id === transport.peerId) return
+    this.heardLastMs = this.options.clock.monotonicMs()
     const same =
       announcement.mesh === mesh.id &&
       announcement.replicas === mesh.replicas &&
@@ -324,15 +327,20 @@ export class Membership {
   private isSuspect(record: PeerRecord): boolean {
     if (record.linkLost) return true
     // Whoever hears nobody cannot tell who is silent.
-    const nowMs = this.deafSinceMs ?? this.options.clock.monotonicMs()
-    return nowMs - record.heardAtMs > SUSPECT_AFTER_MS
+    return this.hearingMs() - record.heardAtMs > SUSPECT_AFTER_MS
+  }
+
+  /** The time until which silence means something. */
+  private hearingMs(): number {
+    return this.deafSinceMs ?? this.options.clock.monotonicMs()
   }
 
   /** The way to the broker, over which everybody is heard. */
   private connectionChanged(isConnected: boolean): void {
     const nowMs = this.options.clock.monotonicMs()
     if (!isConnected) {
-      this.deafSinceMs ??= nowMs
+      // A connection that is lost silently is known to be some seconds later.
+      this.deafSinceMs ??= Math.min(nowMs, this.heardLastMs ?? nowMs)
       return
     }
     const deafMs = nowMs - (this.deafSinceMs ?? nowMs)
@@ -381,7 +389,7 @@ export class Membership {
 
   private tick(): void {
     if (this.closed) return
-    const now = this.options.clock.monotonicMs()
+    const now = this.hearingMs()
     for (const [id, record] of this.records) {
       if (now - record.heardAtMs > FORGET_AFTER_MS && !this.isMemberStore(record.info)) {
         this.records.delete(id)
@@ -396,7 +404,11 @@ export class Membership {
   /** Tells the observer when what it can see differs from what it last saw. */
   private changed(): void {
     if (this.closed) return
-    const peers = [...this.records.values()].map((record) => [record.info, this.isSuspect(record)])
+    const peers = [...this.records.values()].map((record) => {
+      // These change all the time, and nobody acts on them.
+      const { links: _, lagFrames: __, ...info } = record.info
+      return [info, this.isSuspect(record)]
+    })
     const view = JSON.stringify([peers, [...this.table], this.witnessChanges])
     if (view === this.lastView) return
     this.lastView = view

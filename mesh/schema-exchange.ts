@@ -35,6 +35,7 @@ export class SchemaExchange {
   private readonly published = new Set<SchemaId>()
   private subscription: Subscription | undefined
   private readonly askedAtMs = new Map<SchemaId, number>()
+  private readonly heardAtMs = new Map<SchemaId, number>()
 
   constructor(options: SchemaExchangeOptions) {
     this.options = options
@@ -99,9 +100,24 @@ export class SchemaExchange {
     transport.publish(schemaTopic(id), message, to)
   }
 
+  /** On a broker all who know it hear the question, and each other's answers: one is enough. */
+  private answer(id: SchemaId, from: PeerId | undefined): void {
+    if (from !== undefined || this.get(id) === undefined) return this.send(id, from)
+    const { clock, transport } = this.options
+    const askedMs = clock.monotonicMs()
+    clock.startTimer(turnMs(transport.peerId), () => {
+      if ((this.heardAtMs.get(id) ?? -1) < askedMs) this.send(id)
+    })
+  }
+
+  private heard(id: SchemaId): void {
+    if (this.heardAtMs.size >= REMEMBERED_MAX) this.heardAtMs.clear()
+    this.heardAtMs.set(id, this.options.clock.monotonicMs())
+  }
+
   private async receive(batch: readonly Message[]): Promise<void> {
     for (const { topic, bytes, from } of batch) {
-      if (topic === SCHEMA_ASK_TOPIC) this.send(bytes.toString('latin1') as SchemaId, from)
+      if (topic === SCHEMA_ASK_TOPIC) this.answer(bytes.toString('latin1') as SchemaId, from)
       else await this.take(bytes)
     }
   }
@@ -114,6 +130,7 @@ export class SchemaExchange {
     }
     for (const frameBytes of message.frames) {
       const schema = schemaOf(frameBytes)
+      if (schema !== undefined) this.heard(schema.id)
       if (schema === undefined) this.rejected += 1
       else if (this.get(schema.id) === undefined) {
         await this.options.onSchema?.(schema)
@@ -122,6 +139,9 @@ export class SchemaExchange {
     }
   }
 }
+
+/** Spreads those who answer over a quarter of a second, by their ids, which are random. */
+const turnMs = (peer: PeerId): number => Number.parseInt(peer.slice(0, 2), 16)
 
 function schemaOf(bytes: Buffer): Schema | undefined {
   const frame = readFrame(Buffer.from(bytes))

@@ -129,11 +129,11 @@ export interface BrokerTransport extends Transport {
   /** Whether the server takes what is published now. While it does not, publish() drops, counted. */
   readonly isConnected: boolean
   /**
-   * Calls back when that changes. A message that was published and is not known to be kept by the
+   * Calls back when that changes, until what it returns is called. A message that was published and is not known to be kept by the
    * server when it disconnects, or that it refuses, counts as lost: `false`, then, once it can be
    * sent again, `true`.
    */
-  onConnection(listener: (isConnected: boolean) => void): void
+  onConnection(listener: (isConnected: boolean) => void): () => void
   /**
    * Takes telemetry (`t/<shard>/…` and `b/<shard>`) as the consumer of that name, for whatever shards
    * assign() says. The next batch comes when the promise for the one before is fulfilled; only then

@@ -96,13 +96,13 @@ export class StorageNode {
       this.peer = this.makePeer()
       this.repair = this.makeRepair()
       this.server = this.opened.use(await this.listen())
+      await this.ingest.start()
+      this.ingest.assign(this.place.takenShards())
+      this.startUpkeep()
     } catch (error) {
       await this.close()
       throw error
     }
-    await this.ingest.start()
-    this.ingest.assign(this.place.takenShards())
-    this.startUpkeep()
     this.place.announce()
   }
 

@@ -4,8 +4,10 @@
 // Over links it takes what is sent to this store, and what finds no room is sent again. From a broker it
 // fetches: a batch is finished when all of it is synced, and only then does the broker hear of it.
 import {
+  ackParts,
   encodeAck,
   IntervalSet,
+  MeshError,
   NO_SCHEMA,
   readFrame,
   readMessage,
@@ -33,12 +35,16 @@ const PUBLISHER_IDLE_MS = 10_000
 /** How often shares are worked out anew. */
 const SWEEP_MS = 1_000
 const GRANT_BYTES_MIN = 64 * 1024
-/** Runs of one lane in one ack: a lane more broken than that is acknowledged over several. */
+/** Runs in one entry of an ack. */
 const ACK_RUNS_MAX = 1000
 /** How long a frame from a broker waits for its schema, which may come by another way and later. */
 const SCHEMA_WAIT_MS = 5_000
 /** How often it is looked whether there is a schema, or room in the writer, by now. */
 const LOOK_MS = 20
+/** A schema that is this late is asked for. */
+const ASK_AFTER_MS = 500
+/** Schemas remembered as missing. */
+const MISSING_MAX = 1_000
 /** A schema that did not come is not waited for again this long. */
 const SCHEMA_MISSING_MS = 60_000
 /** Of the writer's budget, what is granted to publishers: repeats and repair need room too. */
@@ -162,25 +168,31 @@ export class Ingest {
     }
   }
 
-  /** @throws StorageError when the disk fails: the broker is to give the batch again. */
+  /** @throws StorageError when the disk fails, or this store is no member: the broker is to give the batch again. */
   private async consume(batch: readonly Message[]): Promise<void> {
-    const { writer } = this.options
+    const { writer, clock, isMember } = this.options
+    if (!isMember()) throw new StorageError('STORE_CLOSED', 'this store is no member')
     const { refused } = writer.counters
-    for (const { frame, publisher } of this.framesOf(batch)) {
-      if (!(await this.schemaCame(frame))) {
-        this.counters.unknownSchemas += 1
-        continue
-      }
-      this.counters.frames += 1
-      while (writer.offer(frame, publisher) !== 'queued') {
-        if (this.stopped) throw new StorageError('STORE_CLOSED', 'the store is closing')
-        await this.delay(LOOK_MS)
-      }
+    const late: TakenFrame[] = []
+    for (const taken of this.framesOf(batch)) {
+      if (this.hasSchema(taken.frame)) await this.offer(taken)
+      else late.push(taken)
+    }
+    // All of a batch wait together: what one publisher forgot must not hold up the others for long.
+    const untilMs = clock.monotonicMs() + SCHEMA_WAIT_MS
+    for (const taken of late) {
+      if (await this.schemaCame(taken.frame, untilMs)) await this.offer(taken)
+      else this.counters.unknownSchemas += 1
     }
     await writer.settled()
     if (writer.counters.refused > refused) {
       throw new StorageError('STORE_WRITE_FAILED', 'what was taken could not be written')
     }
+  }
+
+  private async offer({ frame, publisher }: TakenFrame): Promise<void> {
+    this.counters.frames += 1
+    while (this.options.writer.offer(frame, publisher) !== 'queued') await this.look()
   }
 
   private *framesOf(batch: readonly Message[]): Generator<TakenFrame> {
@@ -202,33 +214,42 @@ export class Ingest {
     }
   }
 
-  private async schemaCame(frame: Frame): Promise<boolean> {
-    const { clock } = this.options
+  /** A schema comes by another way, and may come a little later; then somebody is asked. */
+  private async schemaCame(frame: Frame, untilMs: number): Promise<boolean> {
+    const { clock, exchange } = this.options
     const { schemaId } = frame
-    const now = clock.monotonicMs()
-    const isWaitedFor = (this.missingUntilMs.get(schemaId) ?? 0) <= now
-    const untilMs = isWaitedFor ? now + SCHEMA_WAIT_MS : now
-    while (!this.knowsSchema(frame, undefined)) {
-      if (this.stopped) throw new StorageError('STORE_CLOSED', 'the store is closing')
-      if (clock.monotonicMs() >= untilMs) {
-        if (isWaitedFor) this.missingUntilMs.set(schemaId, untilMs + SCHEMA_MISSING_MS)
+    const askAtMs = clock.monotonicMs() + ASK_AFTER_MS
+    const isGivenUp = (this.missingUntilMs.get(schemaId) ?? 0) > clock.monotonicMs()
+    while (!this.hasSchema(frame)) {
+      const now = clock.monotonicMs()
+      if (isGivenUp || now >= askAtMs) exchange.ask(schemaId, undefined)
+      if (isGivenUp) return false
+      if (now >= untilMs) {
+        if (this.missingUntilMs.size >= MISSING_MAX) this.missingUntilMs.clear()
+        this.missingUntilMs.set(schemaId, now + SCHEMA_MISSING_MS)
         return false
       }
-      await this.delay(LOOK_MS)
+      await this.look()
     }
     this.missingUntilMs.delete(schemaId)
     return true
   }
 
-  private async delay(ms: number): Promise<void> {
-    await new Promise<void>((resolve) => this.options.clock.startTimer(ms, resolve))
+  /** @throws StorageError when there is nothing to wait for any more. */
+  private async look(): Promise<void> {
+    if (this.stopped) throw new StorageError('STORE_CLOSED', 'the store is closing')
+    await new Promise<void>((resolve) => this.options.clock.startTimer(LOOK_MS, resolve))
   }
 
   /** No frame is kept before its schema is: the sender is asked, and repeats the frame. */
-  private knowsSchema({ schemaId }: Frame, from: PeerId | undefined): boolean {
-    if (schemaId === NO_SCHEMA || this.options.hasSchema(schemaId)) return true
-    this.options.exchange.ask(schemaId, from)
+  private knowsSchema(frame: Frame, from: PeerId | undefined): boolean {
+    if (this.hasSchema(frame)) return true
+    this.options.exchange.ask(frame.schemaId, from)
     return false
+  }
+
+  private hasSchema({ schemaId }: Frame): boolean {
+    return schemaId === NO_SCHEMA || this.options.hasSchema(schemaId)
   }
 
   private acknowledge(
@@ -248,12 +269,26 @@ export class Ingest {
       if (lane === undefined) sequences.set(laneKey, new IntervalSet([sequence, sequence]))
       else lane.add(sequence)
     }
-    const lanes: LaneAck[] = []
-    for (const [lane, touched] of sequences) {
-      lanes.push({ lane, runs: touched.toRuns().slice(0, 2 * ACK_RUNS_MAX) })
+    const { messageBytesMax } = transport.capabilities
+    for (const part of ackParts(lanesOf(sequences), conflicts, messageBytesMax)) {
+      const ack = encodeAck(mesh.id, { storeId, level: 'synced', grantBytes, ...part })
+      try {
+        transport.publish(ackTopic(publisher), ack, publisher)
+        this.counters.acksSent += 1
+      } catch (error) {
+        // The transport is closed: an ack is state, and the next one states as much.
+        if (!(error instanceof MeshError)) throw error
+      }
     }
-    const ack = { storeId, level: 'synced', grantBytes, lanes, conflicts } as const
-    transport.publish(ackTopic(publisher), encodeAck(mesh.id, ack), publisher)
-    this.counters.acksSent += 1
+  }
+}
+
+/** What was touched of each lane; a lane more broken than that is several entries. */
+function* lanesOf(sequences: ReadonlyMap<LaneKey, IntervalSet>): Generator<LaneAck> {
+  for (const [lane, touched] of sequences) {
+    const runs = touched.toRuns()
+    for (let at = 0; at < runs.length; at += 2 * ACK_RUNS_MAX) {
+      yield { lane, runs: runs.slice(at, at + 2 * ACK_RUNS_MAX) }
+    }
   }
 }

@@ -7,12 +7,15 @@ import {
   type MembershipView,
   type MemberState,
   type MemberTable,
+  type MemberWitness,
   type StoreId,
 } from '../mesh/index.ts'
 import type { DurableJson } from './durable-json.ts'
 
 export interface MemberDocument {
   joined: boolean
+  /** A member was heard, or this store became one: there is a mesh, whoever founded it. */
+  ofMesh?: boolean
   members: Record<string, MemberState>
   /** Where other stores were last reached: a seed that is away must not cut this one off. */
   endpoints?: string[]
@@ -22,7 +25,8 @@ export interface StoreMemberOptions {
   readonly storeId: StoreId
   readonly writeQuorum: number
   readonly document: DurableJson<MemberDocument>
-  readonly membership: () => MembershipView
+  /** Undefined until this store has its place in the mesh. */
+  readonly membership: () => MembershipView | undefined
   /** The table on disk has changed: announce it. */
   readonly onChange: () => void
 }
@@ -46,20 +50,14 @@ export class StoreMember {
     if (saved === undefined) return
     this.table = new Map(Object.entries(saved.members) as [StoreId, MemberState][])
     this.confirmed = saved.joined
-    this.hadMesh = this.table.size > 0
+    this.hadMesh = saved.ofMesh ?? (saved.joined || this.table.size > 0)
     this.reachable = saved.endpoints ?? []
   }
 
   /** Begins a mesh, unless there is one already: nobody could confirm its first store. */
   async found(): Promise<void> {
-    const { storeId, membership } = this.options
-    if (
-      this.hadMesh ||
-      membership()
-        .witnesses()
-        .some(({ joined }) => joined)
-    )
-      return
+    const { storeId } = this.options
+    if (this.hadMesh || this.hearsMember) return
     this.change(() => this.save(mergeTables(this.table, new Map([[storeId, 'member']])), true))
     await this.saving
   }
@@ -115,8 +113,8 @@ export class StoreMember {
   /** Whether the others have confirmed this store by now; looks after each change of the membership. */
   review(): void {
     if (this.confirmed) return
-    const { membership, storeId, writeQuorum } = this.options
-    if (mayJoin(storeId, this.table, membership().witnesses(), writeQuorum)) {
+    const { storeId, writeQuorum } = this.options
+    if (mayJoin(storeId, this.table, this.witnesses(), writeQuorum)) {
       this.change(() => this.save(mergeTables(this.table, new Map([[storeId, 'member']])), true))
     }
   }
@@ -124,6 +122,14 @@ export class StoreMember {
   /** Resolves when what was heard so far is on disk. */
   async settled(): Promise<void> {
     await this.saving
+  }
+
+  private witnesses(): MemberWitness[] {
+    return this.options.membership()?.witnesses() ?? []
+  }
+
+  private get hearsMember(): boolean {
+    return this.witnesses().some(({ joined }) => joined)
   }
 
   private merge(other: MemberTable): void {
@@ -154,7 +160,9 @@ export class StoreMember {
 
   private async save(table: MemberTable, joined: boolean): Promise<void> {
     const endpoints = [...this.reachable]
-    await this.options.document.save({ joined, members: Object.fromEntries(table), endpoints })
+    const members = Object.fromEntries(table)
+    const ofMesh = this.hadMesh || joined || this.hearsMember
+    await this.options.document.save({ joined, ofMesh, members, endpoints })
     this.table = table
     this.confirmed = joined
   }

@@ -125,7 +125,9 @@ export class Writer<Origin> {
     ingestUs: number = this.options.clock.nowUs(),
   ): 'queued' | 'full' | 'refused' {
     if (this.status.state !== 'healthy' || this.isClosing) return 'refused'
-    if (this.queuedBytes + frame.bytes.length > this.budgetBytes) return 'full'
+    // One that is larger than the whole budget goes alone.
+    const { queuedBytes } = this
+    if (queuedBytes > 0 && queuedBytes + frame.bytes.length > this.budgetBytes) return 'full'
     this.queue.push(frame, origin, ingestUs)
     this.taken += 1
     this.running ??= this.run()

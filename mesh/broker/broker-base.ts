@@ -1,7 +1,6 @@
 // What transports with a broker have in common: the checks of the public methods, and the order of
 // opening and closing. A transport extends it and supplies the underscored methods.
-import type { MessagePort } from 'node:worker_threads'
-import { MessageChannel } from 'node:worker_threads'
+import { dropAnchor } from '../anchor.ts'
 import type { Clock, Random } from '../clock.ts'
 import { MeshError } from '../errors.ts'
 import type { MeshId, PeerId } from '../names.ts'
@@ -62,8 +61,7 @@ export abstract class BrokerBase implements BrokerTransport {
   private readonly topics = new Set<string>()
   private state: LifeState = 'new'
   private closing: Promise<void> | undefined
-  /** Keeps the process alive between attempts to connect, when there is no socket that does. */
-  private anchor: MessagePort | undefined
+  private weighAnchor: (() => void) | undefined
 
   constructor(options: BrokerOptions) {
     this.peerId = options.peerId ?? newPeerId(options.random)
@@ -96,8 +94,8 @@ export abstract class BrokerBase implements BrokerTransport {
     return this.connection.isConnected
   }
 
-  onConnection(listener: (isConnected: boolean) => void): void {
-    this.connection.onChange(listener)
+  onConnection(listener: (isConnected: boolean) => void): () => void {
+    return this.connection.onChange(listener)
   }
 
   trouble(): string | undefined {
@@ -108,8 +106,7 @@ export abstract class BrokerBase implements BrokerTransport {
     signal?.throwIfAborted()
     if (this.state !== 'new') throw this.closedError('opened')
     this.state = 'open'
-    this.anchor = new MessageChannel().port1
-    this.anchor.ref()
+    this.weighAnchor = dropAnchor()
     try {
       await orAborted(this._open(), signal)
     } catch (error) {
@@ -184,7 +181,7 @@ export abstract class BrokerBase implements BrokerTransport {
     await Promise.race([this._flush(), late.promise])
     timer.cancel()
     await this._close()
-    this.anchor?.close()
+    this.weighAnchor?.()
   }
 
   private closedError(asked: string): MeshError {

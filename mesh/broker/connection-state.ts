@@ -4,7 +4,7 @@
 export class ConnectionState {
   private connected = false
   private why: string | undefined
-  private readonly listeners: ((isConnected: boolean) => void)[] = []
+  private readonly listeners = new Set<(isConnected: boolean) => void>()
   private readonly onTrouble: ((reason: string | undefined) => void) | undefined
 
   /** `onTrouble` hears each new reason, and undefined when the trouble is over. */
@@ -20,8 +20,10 @@ export class ConnectionState {
     return this.why
   }
 
-  onChange(listener: (isConnected: boolean) => void): void {
-    this.listeners.push(listener)
+  /** Returns how to end it. */
+  onChange(listener: (isConnected: boolean) => void): () => void {
+    this.listeners.add(listener)
+    return () => this.listeners.delete(listener)
   }
 
   up(): void {

@@ -1,6 +1,7 @@
 // What all transports made of links have in common: the checks of the public methods and the order
 // of opening and closing. A transport extends it and supplies the channels (`_open`, `_dial`,
 // `_close`); everything else is the hub's.
+import { dropAnchor } from '../anchor.ts'
 import type { Clock, Random, Timer } from '../clock.ts'
 import { MeshError } from '../errors.ts'
 import type { MeshId, PeerId } from '../names.ts'
@@ -50,6 +51,7 @@ export abstract class LinkTransport implements PeerTransport {
   private readonly dials = new Map<string, Dial>()
   private state: LifeState = 'new'
   private closing: Promise<void> | undefined
+  private weighAnchor: (() => void) | undefined
 
   constructor(
     options: LinkTransportOptions,
@@ -82,6 +84,7 @@ export abstract class LinkTransport implements PeerTransport {
     signal?.throwIfAborted()
     if (this.state !== 'new') throw this.closedError('opened')
     this.state = 'open'
+    this.weighAnchor = dropAnchor()
     try {
       await this._open()
       signal?.throwIfAborted()
@@ -183,6 +186,7 @@ export abstract class LinkTransport implements PeerTransport {
     this.hub.stop(farewell)
     for (const endpoint of this.dials.keys()) this.unlink(endpoint)
     await this._close()
+    this.weighAnchor?.()
   }
 
   private async flushWithin(ms: number): Promise<void> {

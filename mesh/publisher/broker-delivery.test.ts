@@ -201,4 +201,37 @@ describe('delivery through a broker', () => {
     expect(publisher.pendingFrames).toBe(0)
     expect(publisher.trouble()).toBeUndefined()
   })
+
+  it('backlog that owners are slow to take is not sent again each time something fresh is', async () => {
+    const { broker, stores, publisher, clock } = await started()
+    broker.setUp(false)
+    await world.publish(100)
+    await clock.advance(2_000)
+    // Backlog is taken 3 s late; what is fresh overtakes it.
+    broker.delayMs = (topic) => (topic === BACKLOG ? 3_000 : 1)
+    broker.setUp(true)
+    for (let i = 0; i < 40; i++) {
+      await world.publish()
+      await clock.advance(100)
+    }
+    broker.delayMs = () => 1
+    await clock.advance(10_000)
+    expect(publisher.pendingFrames).toBe(0)
+    const repeats = stores.reduce((sum, store) => sum + store.repeats, 0) / stores.length
+    // 0.2, 0.4, 0.8, 1.6 s: at most four times each.
+    expect(repeats).toBeLessThan(5 * 100)
+  })
+
+  it('a loss of the broker that is noticed late makes no store suspect', async () => {
+    const { broker, session, clock } = await started()
+    const loses = broker.loses
+    broker.loses = () => true
+    await clock.advance(6_000)
+    broker.setUp(false)
+    await clock.advance(5_000)
+    broker.loses = loses
+    broker.setUp(true)
+    await clock.advance(10)
+    expect(session.membership.stores().some(({ suspect }) => suspect)).toBe(false)
+  })
 })

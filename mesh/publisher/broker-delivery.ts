@@ -15,6 +15,7 @@ const PASSED_OVER_MS_MIN = 200
 
 export class BrokerDelivery extends Delivery<BrokerTransport> {
   private readonly queue: BrokerQueue
+  private readonly stopListening: () => void
   private readonly ownersByShard = new Map<number, string>()
   /** Lanes of which a store acknowledged something and may have passed something over. */
   private readonly touched = new Map<OutgoingLane, Set<StoreId>>()
@@ -22,11 +23,15 @@ export class BrokerDelivery extends Delivery<BrokerTransport> {
   constructor(options: DeliveryOptions<BrokerTransport>) {
     super(options)
     this.queue = new BrokerQueue(options.transport)
-    options.transport.onConnection((isConnected) => {
-      if (this.stopped) return
+    this.stopListening = options.transport.onConnection((isConnected) => {
       if (isConnected) this.pump()
       else this.lost()
     })
+  }
+
+  override stop(): void {
+    super.stop()
+    this.stopListening()
   }
 
   queues(): Iterable<BrokerQueue> {
@@ -47,7 +52,7 @@ export class BrokerDelivery extends Delivery<BrokerTransport> {
       for (const { schemaId } of entries) schemas.publishLive(schemaId)
       for (const entry of entries) this.queue.markSent(entry, clock.monotonicMs())
       counters.framesSent += entries.length
-      this.publish(topic, this.encode(frames))
+      this.publish(topic, entries, this.encode(frames))
     } else {
       for (const entry of sealed) this.queue.pushFresh(entry)
     }

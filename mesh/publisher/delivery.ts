@@ -9,7 +9,7 @@ import type { PeerId, StoreId } from '../names.ts'
 import type { SchemaExchange } from '../schema-exchange.ts'
 import { backlogTopic } from '../topic.ts'
 import type { Transport } from '../transport.ts'
-import type { Entry } from './entry.ts'
+import { isPending, type Entry } from './entry.ts'
 import type { Outbox } from './outbox.ts'
 import type { SendQueue } from './send-queue.ts'
 
@@ -38,6 +38,8 @@ const PRUNE_AT = 4096
 export abstract class Delivery<Kind extends Transport = Transport> {
   protected readonly options: DeliveryOptions<Kind>
   protected stopped = false
+  /** What is above the limit of the transport, and the words for it. */
+  private readonly refused = new Map<Entry, string>()
 
   constructor(options: DeliveryOptions<Kind>) {
     this.options = options
@@ -95,16 +97,27 @@ export abstract class Delivery<Kind extends Transport = Transport> {
   }
 
   /** Why something cannot be sent however often it is tried; undefined when nothing is so. */
-  unsendable: string | undefined
+  unsendable(): string | undefined {
+    for (const [entry, reason] of this.refused) {
+      if (isPending(entry)) return reason
+      this.refused.delete(entry)
+    }
+    return undefined
+  }
 
-  /** A message above the limit, which a server may have lowered since its frames were sealed, stays pending. */
-  protected publish(topic: string, bytes: Buffer, peer?: PeerId): void {
+  /**
+   * Frames of one topic in one message. One above the limit, which a server may have lowered since its
+   * frames were sealed, is tried again like one that was lost.
+   */
+  protected publish(topic: string, entries: readonly Entry[], bytes: Buffer, peer?: PeerId): void {
+    const { transport } = this.options
     try {
-      this.options.transport.publish(topic, bytes, peer)
-      this.unsendable = undefined
+      transport.publish(topic, bytes, peer)
+      if (this.refused.size > 0) for (const entry of entries) this.refused.delete(entry)
     } catch (error) {
       if (!(error instanceof MeshError) || error.code !== 'MESH_MESSAGE_TOO_LARGE') throw error
-      this.unsendable = `${error.message}: it stays in the outbox until ${this.options.transport.name} takes it`
+      const reason = `${error.message}: it stays in the outbox until ${transport.name} takes it`
+      for (const entry of entries) this.refused.set(entry, reason)
     }
   }
 
@@ -135,11 +148,13 @@ export abstract class Delivery<Kind extends Transport = Transport> {
     const target = messageBytesTarget(transport)
     let topic = ''
     let frames: Buffer[] = []
+    let entries: Entry[] = []
     let size = 0
     const flush = (): void => {
       if (frames.length === 0) return
-      this.publish(topic, this.encode(frames), peer)
+      this.publish(topic, entries, this.encode(frames), peer)
       frames = []
+      entries = []
       size = 0
     }
     for (let entry = take(); entry !== undefined; entry = take()) {
@@ -151,6 +166,7 @@ export abstract class Delivery<Kind extends Transport = Transport> {
       if (peer === undefined) schemas.publishLive(entry.schemaId)
       else schemas.sendTo(peer, entry.schemaId)
       frames.push(bytes)
+      entries.push(entry)
       size += bytesInMessage(entry.size)
       queue.markSent(entry, now)
       counters.framesSent += 1

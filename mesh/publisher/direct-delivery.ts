@@ -42,7 +42,7 @@ export class DirectDelivery extends Delivery<PeerTransport> {
     if (entries.length === 0) return
     const bytes = this.encode(frames)
     for (const { schemaId } of entries) schemas.publishLive(schemaId)
-    this.publish(topic, bytes)
+    this.publish(topic, entries, bytes)
     this.fresh.push({ topic, entries, bytes })
     if (this.fresh.length > 1) return
     // Nothing queued: nobody watches.
@@ -133,7 +133,7 @@ export class DirectDelivery extends Delivery<PeerTransport> {
       for (const queue of this.targets(entries[0]!.lane.shard)) {
         if (queue.hasRoom(size)) {
           for (const { schemaId } of entries) schemas.sendTo(queue.peer!, schemaId)
-          this.publish(topic, bytes, queue.peer)
+          this.publish(topic, entries, bytes, queue.peer)
           for (const entry of entries) queue.markSent(entry, now)
           counters.framesSent += entries.length
         } else {

@@ -53,6 +53,7 @@ export class Publisher implements AsyncDisposable {
   private closed = false
   private readonly neighbours: Neighbours
   private readonly sealer: Sealer
+  private stopListening: (() => void) | undefined
   /** There is somebody to send to. */
   private isOnline = false
   /** Frames of sources that are off the network. */
@@ -109,7 +110,7 @@ export class Publisher implements AsyncDisposable {
       transport.onLink(() => (this.isOnline = transport.linked().size > 0))
     } else if (isBrokerTransport(transport)) {
       this.isOnline = transport.isConnected
-      transport.onConnection((isConnected) => (this.isOnline = isConnected))
+      this.stopListening = transport.onConnection((isConnected) => (this.isOnline = isConnected))
     }
     this.recover()
     this.retry()
@@ -237,6 +238,7 @@ export class Publisher implements AsyncDisposable {
     const drained = this.sealer.written().then(async () => void (await this.outbox.drained()))
     await withTimeout(drained, options.drainMs ?? 8000, this.options.clock)
     this.sender.stop()
+    this.stopListening?.()
     this.retryTimer?.cancel()
     this.lingering?.cancel()
     this.options.onClosed?.()

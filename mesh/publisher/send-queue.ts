@@ -110,10 +110,15 @@ export abstract class SendQueue {
     return Math.max(this.retry.firstMs, 4 * this.smoothedAckMs)
   }
 
-  /** Moves an entry that was sent at least `forMs` ago to the backlog. False when there is none such. */
+  /**
+   * Moves an entry to the backlog that was last sent at least `forMs` ago, doubled with each time it was
+   * sent, up to the longest wait. False when there is none such.
+   */
   sendAgain(entry: Entry, nowMs: number, forMs: number): boolean {
     const sent = this.sent.get(entry)
-    if (sent === undefined || nowMs - sent.atMs < forMs) return false
+    if (sent === undefined) return false
+    const waitMs = Math.min(this.retry.mostMs, forMs * 2 ** (sent.attempt - 1))
+    if (nowMs - sent.atMs < waitMs) return false
     this.sent.delete(entry)
     this.sentBytes -= entry.size
     this.expired.set(entry, sent)

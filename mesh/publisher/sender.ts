@@ -127,7 +127,7 @@ export class Sender {
 
   /** Why something cannot be sent however often it is tried. */
   get unsendable(): string | undefined {
-    return this.delivery.unsendable
+    return this.delivery.unsendable()
   }
 
   queues(): readonly SendQueue[] {

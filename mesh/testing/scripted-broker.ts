@@ -27,6 +27,7 @@ export class ScriptedBroker {
   readonly topics: string[] = []
   /** Says which messages get lost although they were taken. */
   loses: (topic: string) => boolean = () => false
+  delayMs: (topic: string) => number = () => 1
   isUp = true
   messageBytesMax = 8 << 20
   readonly handlers = new Set<Handler>()
@@ -52,7 +53,7 @@ export class ScriptedBroker {
   carry(topic: string, bytes: Buffer): void {
     if (/^[tb]\//.test(topic)) this.topics.push(topic)
     if (this.loses(topic)) return
-    this.clock.startTimer(1, () => {
+    this.clock.startTimer(this.delayMs(topic), () => {
       const message: Message = { topic, bytes, from: undefined }
       for (const { pattern, onBatch } of this.handlers) {
         if (topicMatches(pattern, topic)) void onBatch([message])
@@ -65,7 +66,7 @@ export class ScriptedBrokerTransport implements BrokerTransport {
   readonly name = 'nats'
   readonly peerId: PeerId
   private readonly broker: ScriptedBroker
-  private readonly listeners: ((isConnected: boolean) => void)[] = []
+  private readonly listeners = new Set<(isConnected: boolean) => void>()
   private readonly own = new Set<Handler>()
 
   constructor(broker: ScriptedBroker) {
@@ -86,8 +87,9 @@ export class ScriptedBrokerTransport implements BrokerTransport {
     for (const listener of this.listeners) listener(isUp)
   }
 
-  onConnection(listener: (isConnected: boolean) => void): void {
-    this.listeners.push(listener)
+  onConnection(listener: (isConnected: boolean) => void): () => void {
+    this.listeners.add(listener)
+    return () => this.listeners.delete(listener)
   }
 
   trouble(): string | undefined {

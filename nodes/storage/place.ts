@@ -1,6 +1,7 @@
 // A storage peer's place in the mesh: its membership, its session, and what it knows of the others.
 // The session announces what the member table on disk says, and the table learns from announcements.
 import {
+  isBrokerTransport,
   isHttpTransport,
   isPeerTransport,
   systemClock,
@@ -17,6 +18,8 @@ import { ownedShards, takenShards, whyRefusing, whyWaiting } from './standing.ts
 /** How long a founder listens for a mesh that exists; members announce themselves each second. */
 const LISTEN_MS = 2_000
 const LISTEN_STEP_MS = 250
+/** By then every member that is up has been heard. */
+const HEARD_ALL_MS = 5_000
 
 export interface PlaceOptions {
   readonly config: Config
@@ -40,6 +43,8 @@ export class Place implements AsyncDisposable {
   /** Announcements arrive before open() has returned it. */
   private opened: Session | undefined
   private suspects = ''
+  /** Since when others can be heard. */
+  private hearingSinceMs = Infinity
   private isClosed = false
 
   private constructor(options: PlaceOptions) {
@@ -50,7 +55,7 @@ export class Place implements AsyncDisposable {
       storeId: this.storeId,
       writeQuorum: config.mesh.writeQuorum,
       document: disk.members,
-      membership: () => this.session.membership,
+      membership: () => this.opened?.membership,
       onChange: () => {
         this.opened?.membership.announce()
         options.onStoresChanged()
@@ -63,6 +68,7 @@ export class Place implements AsyncDisposable {
     const place = new Place(options)
     await place.member.load()
     place.opened = await place.openSession()
+    place.listenForStores()
     if (place.isFirst) await place.member.found()
     else if (place.isFounder) place.foundWhenAlone()
     return place
@@ -111,6 +117,10 @@ export class Place implements AsyncDisposable {
   /** The shards whose frames it takes now: its own, and those of stores that are away. */
   takenShards(): ReadonlySet<number> {
     if (!this.isMember) return new Set()
+    // It knows of others before it hears them: those are not away.
+    if (systemClock.monotonicMs() - this.hearingSinceMs < HEARD_ALL_MS) {
+      return new Set(this.ownedShards())
+    }
     const { replicas } = this.options.config.mesh
     return takenShards(this.session.membership.stores(), this.storeId, replicas)
   }
@@ -194,6 +204,23 @@ export class Place implements AsyncDisposable {
     return needsFounder(transport.name) && mesh.founder === this.options.name
   }
 
+  /** What others own is taken only from those that had time to say that they are there. */
+  private listenForStores(): void {
+    const { transport } = this.session
+    const hearing = (): void => {
+      this.hearingSinceMs = systemClock.monotonicMs()
+      systemClock.startTimer(HEARD_ALL_MS, () => {
+        if (!this.isClosed) this.options.onStoresChanged()
+      })
+    }
+    if (!isBrokerTransport(transport)) return
+    if (transport.isConnected) hearing()
+    transport.onConnection((isConnected) => {
+      if (isConnected) hearing()
+      else this.hearingSinceMs = Infinity
+    })
+  }
+
   /** A founder that lost its disk must join the mesh it founded, so it listens for one first. */
   private foundWhenAlone(): void {
     if (this.member.isOfMesh) return
@@ -202,7 +229,8 @@ export class Place implements AsyncDisposable {
       if (this.isClosed || this.member.joined) return
       heardMs = this.session.transport.trouble() === undefined ? heardMs + LISTEN_STEP_MS : 0
       if (heardMs > LISTEN_MS) void this.member.found()
-      else systemClock.startTimer(LISTEN_STEP_MS, listen)
+      // Until it is a member: a disk that was full may have kept it from founding.
+      systemClock.startTimer(LISTEN_STEP_MS, listen)
     }
     listen()
   }
