@@ -170,18 +170,20 @@ export class Ingest {
 
   /** @throws StorageError when the disk fails, or this store is no member: the broker is to give the batch again. */
   private async consume(batch: readonly Message[]): Promise<void> {
-    const { writer, clock, isMember } = this.options
+    const { writer, isMember } = this.options
     if (!isMember()) throw new StorageError('STORE_CLOSED', 'this store is no member')
     const { refused } = writer.counters
     const late: TakenFrame[] = []
     for (const taken of this.framesOf(batch)) {
-      if (this.hasSchema(taken.frame)) await this.offer(taken)
-      else late.push(taken)
+      if (!this.hasSchema(taken.frame)) late.push(taken)
+      else {
+        const wait = this.offer(taken)
+        if (wait !== undefined) await wait
+      }
     }
-    // All of a batch wait together: what one publisher forgot must not hold up the others for long.
-    const untilMs = clock.monotonicMs() + SCHEMA_WAIT_MS
+    await this.schemasCame(new Set(late.map(({ frame }) => frame.schemaId)))
     for (const taken of late) {
-      if (await this.schemaCame(taken.frame, untilMs)) await this.offer(taken)
+      if (this.hasSchema(taken.frame)) await this.offer(taken)
       else this.counters.unknownSchemas += 1
     }
     await writer.settled()
@@ -190,9 +192,16 @@ export class Ingest {
     }
   }
 
-  private async offer({ frame, publisher }: TakenFrame): Promise<void> {
+  /** Undefined when it was taken at once, as all of a batch are that one commit then has. */
+  private offer({ frame, publisher }: TakenFrame): Promise<void> | undefined {
     this.counters.frames += 1
-    while (this.options.writer.offer(frame, publisher) !== 'queued') await this.look()
+    const isTaken = this.options.writer.offer(frame, publisher) === 'queued'
+    return isTaken ? undefined : this.offerAgain(frame, publisher)
+  }
+
+  private async offerAgain(frame: Frame, publisher: PeerId): Promise<void> {
+    do await this.look()
+    while (this.options.writer.offer(frame, publisher) !== 'queued')
   }
 
   private *framesOf(batch: readonly Message[]): Generator<TakenFrame> {
@@ -214,25 +223,27 @@ export class Ingest {
     }
   }
 
-  /** A schema comes by another way, and may come a little later; then somebody is asked. */
-  private async schemaCame(frame: Frame, untilMs: number): Promise<boolean> {
-    const { clock, exchange } = this.options
-    const { schemaId } = frame
-    const askAtMs = clock.monotonicMs() + ASK_AFTER_MS
-    const isGivenUp = (this.missingUntilMs.get(schemaId) ?? 0) > clock.monotonicMs()
-    while (!this.hasSchema(frame)) {
-      const now = clock.monotonicMs()
-      if (isGivenUp || now >= askAtMs) exchange.ask(schemaId, undefined)
-      if (isGivenUp) return false
-      if (now >= untilMs) {
-        if (this.missingUntilMs.size >= MISSING_MAX) this.missingUntilMs.clear()
-        this.missingUntilMs.set(schemaId, now + SCHEMA_MISSING_MS)
-        return false
+  /**
+   * Schemas come by another way, and may come a little later; then they are asked for. All of a batch are
+   * waited for together: what one publisher forgot must not hold up the others for long.
+   */
+  private async schemasCame(ids: ReadonlySet<SchemaId>): Promise<void> {
+    const { clock, exchange, hasSchema } = this.options
+    const startMs = clock.monotonicMs()
+    const missing = (): SchemaId[] => [...ids].filter((id) => !hasSchema(id))
+    const isAwaited = (id: SchemaId): boolean => (this.missingUntilMs.get(id) ?? 0) <= startMs
+    while (missing().some(isAwaited) && clock.monotonicMs() - startMs < SCHEMA_WAIT_MS) {
+      if (clock.monotonicMs() - startMs >= ASK_AFTER_MS) {
+        for (const id of missing()) exchange.ask(id, undefined)
       }
       await this.look()
     }
-    this.missingUntilMs.delete(schemaId)
-    return true
+    for (const id of ids) this.missingUntilMs.delete(id)
+    for (const id of missing()) {
+      exchange.ask(id, undefined)
+      if (this.missingUntilMs.size >= MISSING_MAX) this.missingUntilMs.clear()
+      this.missingUntilMs.set(id, clock.monotonicMs() + SCHEMA_MISSING_MS)
+    }
   }
 
   /** @throws StorageError when there is nothing to wait for any more. */

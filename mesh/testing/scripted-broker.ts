@@ -121,7 +121,7 @@ export class ScriptedBrokerTransport implements BrokerTransport {
     return Promise.resolve({ close })
   }
 
-  consume(): Promise<Consumption> {
+  consume(_name: string, _onBatch: BatchHandler): Promise<Consumption> {
     return Promise.reject(new Error('scripted stores subscribe'))
   }
 

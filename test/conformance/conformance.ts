@@ -18,7 +18,7 @@ Made by \`npm run conformance -- --all\`; do not edit. Each transport runs the s
 
 After each fault the contract suite checks: everything accepted is stored, each sample once, in order within source, stream and epoch, coverage complete, every receipt against the disks of the stores it names, the live subscriber at most once, in order and told of what it missed, memory of stores and publishers below 512 MiB each. Each case asserts that its fault happened. \`test/contract/planted.test.ts\` switches the dropping of duplicates, and repair, off on purpose and requires the suite to fail.
 
-A case is skipped only by a declared capability, never by name.`
+A case is skipped only where what it needs does not exist; the reasons are listed at the end. Cutting the wire needs root and network namespaces: without them those cases are skipped too, except where the systems are required (this table, CI), where they fail. On \`memory\` a storage peer is a part of the test's process and cannot be killed: it falls silent in the middle of what it says, then it is closed.`
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -25,6 +25,8 @@ export interface ContractCase {
   readonly title: string
   /** Why this transport has no such thing; undefined when it has. */
   readonly skip?: (transport: TransportName) => string | undefined
+  /** Cuts a wire between processes: network namespaces. On memory there is none to cut. */
+  readonly needsWire?: boolean
   readonly run: (context: CaseContext) => Promise<void>
 }
 
@@ -109,7 +111,7 @@ const serverKilled: ContractCase = {
 
 const partition: ContractCase = {
   title: `an owner is cut off for ${PARTITION_MS / 1000} s`,
-  skip: (transport) => (transport === 'memory' ? undefined : Namespace.unavailable()),
+  needsWire: true,
   run: ({ network, createMesh, use }) =>
     network.transport === 'memory'
       ? partitionInMemory(createMesh())
@@ -190,7 +192,7 @@ const subscriberStalls: ContractCase = {
 
 const publisherOffline: ContractCase = {
   title: `a publisher is offline for ${OFFLINE_MS / 1000} s with ${OFFLINE_SAMPLES} samples in its outbox`,
-  skip: (transport) => (transport === 'memory' ? undefined : Namespace.unavailable()),
+  needsWire: true,
   async run({ network: { transport }, createMesh, use }) {
     const space = transport === 'memory' ? undefined : use(Namespace.create())
     const network = await openNetwork(transport, space?.hostAddress)
@@ -227,7 +229,7 @@ function cutWire(space: Namespace): CutOff {
   return space
 }
 
-/** All that are not stores are cut off from the stores. */
+/** Everybody from everybody. */
 function cutInMemory(): CutOff {
   const memory = processNetwork()
   const ids = memory.peers()

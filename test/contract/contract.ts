@@ -5,7 +5,7 @@ import { eventually } from '../../mesh/conformance/eventually.ts'
 import { IntervalSet, laneKey, type LaneKey, type StoreId } from '../../mesh/index.ts'
 import { FLEET_STREAM } from '../../sim/index.ts'
 import type { Row } from '../../storage/index.ts'
-import { missingFrames, repeatedSamples } from '../harness/compare.ts'
+import { lackingFrames, missingFrames, repeatedSamples } from '../harness/compare.ts'
 import { Fleet, type FleetOptions, type ReceiptMessage } from '../harness/fleet.ts'
 import { Live } from '../harness/live.ts'
 import type { Asked, TestMesh } from '../harness/mesh.ts'
@@ -29,6 +29,8 @@ export class Contract {
   readonly gone = new Set<StoreId>()
   /** A fault that lets a slow reader miss frames; it must be told of them then. */
   mayMissLive = false
+  /** How long owners may take to have all that is theirs. */
+  repairMs = SETTLE_MS
   /** Samples that an earlier life of the first fleet left in its outbox. */
   earlier = 0
 
@@ -97,6 +99,7 @@ export class Contract {
     expect(repeatedSamples(rows)).toEqual([])
     expect(missingFrames(this.receipts, rows)).toEqual([])
     expect(disorders(rows)).toEqual([])
+    await this.ownersHaveAll()
     expect(await this.brokenReceipts()).toEqual([])
     expect(await this.writtenTwice()).toEqual([])
     await this.checkLive()
@@ -115,6 +118,25 @@ export class Contract {
       { what: 'an answer is complete', deadlineMs: SETTLE_MS, everyMs: 100 },
     ).catch((error: Error) => {
       throw new Error(`${error.message}: ${last?.coverage.reasons.join('; ')}`, { cause: error })
+    })
+  }
+
+  /** Whatever happened to a store, repair brings it what it owns. */
+  private async ownersHaveAll(): Promise<void> {
+    const { stores } = this.mesh
+    const ids = await Promise.all(stores.map((store) => store.storeId()))
+    const members = [...ids, ...this.gone]
+    let lacking: number[] = []
+    await eventually(
+      async () => {
+        lacking = await Promise.all(
+          stores.map((store) => lackingFrames(store, members, this.receipts, FLEET_STREAM)),
+        )
+        return lacking.every((frames) => frames === 0)
+      },
+      { what: 'all owners to hold what they own', deadlineMs: this.repairMs, everyMs: 200 },
+    ).catch((error: Error) => {
+      throw new Error(`${error.message}; frames lacking: ${lacking.join()}`, { cause: error })
     })
   }
 

@@ -48,10 +48,12 @@ test.concurrent(
 )
 
 test.concurrent(
-  'repair is off - the suite sees a store that does not catch up',
+  'repair is off - the suite sees an owner that lacks what it owns',
   async ({ onTestFinished }) => {
     const contract = await started(onTestFinished, 'no-repair.ts')
-    await expect(killAndRestart(contract)).rejects.toThrow(/s2 has caught up/)
+    contract.repairMs = REPAIRED_MS
+    await killAndRestart(contract)
+    await expect(contract.check()).rejects.toThrow(/frames lacking: \d+/)
   },
   CASE_MS,
 )
