@@ -79,6 +79,8 @@ describe('the first run', () => {
       },
       { what: 'two windows of three vehicles', deadlineMs: 25_000, everyMs: 50 },
     )
+    const crossings = (await ask('range', '-s', 'vehicle.motion.moving'))!
+    // After what was made of them, so that it has all of those.
     const raw = (await ask('range', '-s', 'vehicle.motion'))!
     const started = Math.min(...raw.map(({ timeUs }) => timeUs))
     // A first window may have begun before the aggregator listened.
@@ -98,7 +100,7 @@ describe('the first run', () => {
         window_end_us: timeUs + 2e6,
       })
     }
-    for (const { source, timeUs, fields } of (await ask('range', '-s', 'vehicle.motion.moving'))!) {
+    for (const { source, timeUs, fields } of crossings) {
       const at = raw.find((row) => row.source === source && row.timeUs === timeUs)
       expect(fields['value']).toBe(at?.fields['speed'])
       expect(fields['state']).toBe((fields['value'] as number) > 5 ? 'raised' : 'cleared')

@@ -54,7 +54,7 @@ export function connectTrouble(
   const ids = errorIds(error)
   const cause = error
   if (ids.includes('SASL_AUTHENTICATION_FAILED')) {
-    const words = `${address} refuses these credentials (user ${user}); check username, password and mechanism`
+    const words = `Kafka at ${address} refuses these credentials (user ${user}); check username, password and mechanism`
     return new KafkaTrouble(words, { isSlow: true, cause })
   }
   if (ids.includes('UNSUPPORTED_SASL_MECHANISM') || ids.includes('ILLEGAL_SASL_STATE')) {
@@ -64,7 +64,7 @@ export function connectTrouble(
   const tls = chain.find(({ message }) => /TLS/.test(message))
   if (tls !== undefined)
     return new KafkaTrouble(`${address}: ${tls.message}`, { isSlow: true, cause })
-  return new KafkaTrouble(`${address} does not answer (${reasonOf(chain)})`, { cause })
+  return new KafkaTrouble(`Kafka at ${address} does not answer (${reasonOf(chain)})`, { cause })
 }
 
 /** For a broker that was connected and then did not do what it was asked. */
@@ -78,7 +78,7 @@ export function requestTrouble(address: string, what: string, error: unknown): K
   const said = chainOf(error).find(
     ({ serverErrorMessage }) => serverErrorMessage,
   )?.serverErrorMessage
-  const words = `${address} refuses to ${what} (${ids.join(', ')}${said ? `: ${said}` : ''})`
+  const words = `Kafka at ${address} refuses to ${what} (${ids.join(', ')}${said ? `: ${said}` : ''})`
   return new KafkaTrouble(words, {
     isSlow: ids.some((id) => id.endsWith('AUTHORIZATION_FAILED')),
     cause,
