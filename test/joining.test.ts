@@ -8,7 +8,8 @@ import { FakeClock } from '../mesh/fake-clock.ts'
 import { Membership } from '../mesh/membership.ts'
 import type { PeerId, StoreId } from '../mesh/names.ts'
 import { meshIdentity } from '../mesh/session.ts'
-import type { BatchHandler, Transport } from '../mesh/transport.ts'
+import { SeededRandom } from '../mesh/seeded-random.ts'
+import { ScriptedBroker } from '../mesh/testing/scripted-broker.ts'
 
 const SELF = 'aaaaaaaaaaaaaaaa' as StoreId
 const FIRST = 'bbbbbbbbbbbbbbbb' as StoreId
@@ -16,20 +17,14 @@ const SECOND = 'cccccccccccccccc' as StoreId
 
 test('an observer is told when only what a store says of the members has changed', async () => {
   const mesh = meshIdentity('joining', 2, 2)
-  let hear: BatchHandler | undefined
-  const transport = {
-    peerId: '1111111111111111' as PeerId,
-    capabilities: { brokered: true },
-    subscribe: (_topic: string, onBatch: BatchHandler) => {
-      hear = onBatch
-      return Promise.resolve({ close: () => Promise.resolve() })
-    },
-  } as unknown as Transport
+  const clock = new FakeClock()
+  const broker = new ScriptedBroker(clock, new SeededRandom(1))
+  const transport = broker.transport()
   let changes = 0
   const membership = new Membership({
     mesh,
     transport,
-    clock: new FakeClock(),
+    clock,
     seeds: [],
     onChange: () => (changes += 1),
   })
@@ -51,7 +46,8 @@ test('an observer is told when only what a store says of the members has changed
       known: [],
       members: new Map(members.map((member) => [member, 'member'])),
     })
-    await hear!([{ topic: 'm/peers', bytes, from: self.id }])
+    broker.carry('m/peers', bytes)
+    await clock.advance(2)
   }
   await announce(FIRST, [FIRST, SECOND])
   await announce(SECOND, [FIRST, SECOND, SELF])
