@@ -16,6 +16,8 @@ import { meshInQuestion, whereabouts } from './whereabouts.ts'
 import { openSession, type NodeSessionOptions } from './session.ts'
 
 const FIRST_PEER_MS = 5_000
+/** A busy broker may take longer to begin to give what is announced. */
+const FIRST_PEER_BROKER_MS = 15_000
 const LOOK_MS = 10
 
 export interface Asking extends AsyncDisposable {
@@ -23,7 +25,7 @@ export interface Asking extends AsyncDisposable {
   readonly asker: Asker
 }
 
-/** @throws StorageError QUERY_NO_PEER when no storage peer answers within 5 s. */
+/** @throws StorageError QUERY_NO_PEER when no storage peer answers within 5 s; 15 s through a broker. */
 export async function openAsking(
   config: Config,
   options: NodeSessionOptions = {},
@@ -72,12 +74,15 @@ export function storeView({ membership, mesh }: Session): StoreView {
 }
 
 async function someStore({ membership, transport }: Session, config: Config): Promise<void> {
-  const deadline = systemClock.monotonicMs() + FIRST_PEER_MS
+  const startMs = systemClock.monotonicMs()
+  const { brokered } = transport.capabilities
   while (!membership.stores().some(({ http }) => http !== undefined)) {
-    if (systemClock.monotonicMs() > deadline) {
+    const isTalking = brokered && transport.trouble() === undefined
+    const patienceMs = isTalking ? FIRST_PEER_BROKER_MS : FIRST_PEER_MS
+    if (systemClock.monotonicMs() - startMs > patienceMs) {
       throw new StorageError(
         'QUERY_NO_PEER',
-        `no storage peer answered ${whereabouts(config)} within ${FIRST_PEER_MS / 1000} s: ` +
+        `no storage peer answered ${whereabouts(config)} within ${patienceMs / 1000} s: ` +
           whyNone(transport.trouble(), config),
         { retryable: true, details: { seeds: config.seeds, mesh: config.mesh.name } },
       )

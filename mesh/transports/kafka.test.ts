@@ -179,7 +179,9 @@ systemSuite('kafka', () => {
     it('closing while it is away - ends within the second it may flush', async () => {
       const a = make('127.0.0.1:1', {})
       await a.open()
-      expect(a.trouble()).toBe('Kafka at 127.0.0.1:1 does not answer (connection refused); trying again')
+      expect(a.trouble()).toBe(
+        'Kafka at 127.0.0.1:1 does not answer (connection refused); trying again',
+      )
       await a.subscribe('t/>', () => {})
       const consumption = await a.consume('storeaway', () => {})
       consumption.assign(shards(1, 2, 3))

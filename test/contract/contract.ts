@@ -4,7 +4,7 @@ import { expect } from 'vitest'
 import { eventually } from '../../mesh/conformance/eventually.ts'
 import { IntervalSet, laneKey, type LaneKey, type StoreId } from '../../mesh/index.ts'
 import { FLEET_STREAM } from '../../sim/index.ts'
-import type { Row } from '../../storage/index.ts'
+import type { Row, StorageError } from '../../storage/index.ts'
 import { lackingFrames, missingFrames, repeatedSamples } from '../harness/compare.ts'
 import { Fleet, type FleetOptions, type ReceiptMessage } from '../harness/fleet.ts'
 import { Live } from '../harness/live.ts'
@@ -112,7 +112,13 @@ export class Contract {
     const query = { kind: 'range', stream: FLEET_STREAM, fields: ['speed'] }
     return await eventually(
       async () => {
-        last = await this.mesh.ask(query)
+        try {
+          last = await this.mesh.ask(query)
+        } catch (error) {
+          // Stores on a busy machine may not have been heard yet.
+          if ((error as StorageError).code === 'QUERY_NO_PEER') return false
+          throw error
+        }
         return last.coverage.complete && last
       },
       { what: 'an answer is complete', deadlineMs: SETTLE_MS, everyMs: 100 },
