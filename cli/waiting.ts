@@ -1,7 +1,7 @@
 // What a process that needs others waits for: said once it has lasted a while, and again now and then
 // for as long as it lasts, so that nobody takes silence for work.
 import { systemClock, type Clock, type Publisher, type Timer } from '../mesh/index.ts'
-import { meshInQuestion, whereabouts, type Config } from '../nodes/index.ts'
+import { hasSeeds, meshInQuestion, whereabouts, type Config } from '../nodes/index.ts'
 import type { Warn } from './output.ts'
 
 /** A mesh that runs is found in well under this. */
@@ -60,7 +60,7 @@ export function whyUnstored(
   const trouble = publisher.trouble()
   if (trouble === undefined || !STORES_LACK.test(trouble)) return trouble
   const { transport, seeds } = config
-  const where = transport.name === 'zeromq' ? `from ${seeds.join(', ')}` : whereabouts(config)
+  const where = hasSeeds(transport.name) ? `from ${seeds.join(', ')}` : whereabouts(config)
   return (
     `${trouble}. Stores are looked for ${where}: is the mesh running (npm start), ` +
     `and is ${meshInQuestion(config)}? What is published waits in the outbox`

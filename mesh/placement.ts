@@ -45,6 +45,28 @@ export function takersByShard(
   )
 }
 
+/** What decides whether a store takes frames. */
+export interface PlacedStore {
+  readonly storeId: StoreId
+  readonly leaving: boolean
+  readonly suspect: boolean
+  readonly refusing: string | undefined
+}
+
+/** As takersByShard, of stores as they are seen. `own`: a store that counts as usable all the same. */
+export function takersNow(
+  stores: readonly PlacedStore[],
+  replicas: number,
+  own?: StoreId,
+): StoreId[][] {
+  const candidates = stores.filter(({ leaving }) => !leaving)
+  const usable = candidates.filter(({ storeId, suspect, refusing }) => {
+    return storeId === own || (!suspect && refusing === undefined)
+  })
+  const ids = (placed: readonly PlacedStore[]): StoreId[] => placed.map(({ storeId }) => storeId)
+  return takersByShard(ids(candidates), new Set(ids(usable)), replicas)
+}
+
 /** First 32 bits of SHA-256: even over short, similar names, which cheaper hashes are not. */
 function hash32(text: string): number {
   return createHash('sha256').update(text).digest().readUInt32LE(0)

@@ -94,6 +94,18 @@ export interface TransportCounters {
   rejectedMessages: number
 }
 
+export function newTransportCounters(): TransportCounters {
+  return {
+    sentMessages: 0,
+    sentBytes: 0,
+    receivedMessages: 0,
+    receivedBytes: 0,
+    droppedMessages: 0,
+    droppedBytes: 0,
+    rejectedMessages: 0,
+  }
+}
+
 export interface LinkEvent {
   readonly peer: PeerId
   readonly up: boolean

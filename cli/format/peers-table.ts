@@ -1,10 +1,5 @@
 // The peers of a mesh as `skein peers` shows them: one row each, stores first.
-import {
-  takersByShard,
-  type MeshIdentity,
-  type PeerView,
-  type StoreView,
-} from '../../mesh/index.ts'
+import { takersNow, type MeshIdentity, type PeerView, type StoreView } from '../../mesh/index.ts'
 import { byName } from './by-name.ts'
 import type { Paint } from './paint.ts'
 import { shortAddress } from './short-address.ts'
@@ -120,14 +115,8 @@ function stateOf({ leaving, suspect, refusing }: StoreView): string {
 }
 
 function shardCounts(stores: readonly StoreView[], replicas: number): ReadonlyMap<string, number> {
-  const candidates = stores.filter(({ leaving }) => !leaving)
-  const usable = candidates.filter(({ suspect, refusing }) => !suspect && refusing === undefined)
-  const takers = takersByShard(
-    candidates.map(({ storeId }) => storeId),
-    new Set(usable.map(({ storeId }) => storeId)),
-    replicas,
-  )
   const counts = new Map<string, number>()
-  for (const storeId of takers.flat()) counts.set(storeId, (counts.get(storeId) ?? 0) + 1)
+  for (const storeId of takersNow(stores, replicas).flat())
+    counts.set(storeId, (counts.get(storeId) ?? 0) + 1)
   return counts
 }

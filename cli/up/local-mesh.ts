@@ -4,7 +4,13 @@
 //   storage-1 ──► storage-2 … and the aggregator, side by side ──► W stores acknowledge ──► fleet
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks'
 import { systemClock, type Session } from '../../mesh/index.ts'
-import { onAnyPort, openSession, type Config, type StorageStats } from '../../nodes/index.ts'
+import {
+  hasSeeds,
+  onAnyPort,
+  openSession,
+  type Config,
+  type StorageStats,
+} from '../../nodes/index.ts'
 import { FLEET_STREAM, type FleetCounts } from '../../sim/index.ts'
 import { Child, END_MS, type ChildRole } from './child.ts'
 import type { ChildMessage, Quantiles } from './child-messages.ts'
@@ -199,7 +205,7 @@ export class LocalMesh {
   }
 
   private get hasSeeds(): boolean {
-    return this.options.config.transport.name === 'zeromq'
+    return hasSeeds(this.options.config.transport.name)
   }
 
   private ownFlags(role: ChildRole, index: number): string[] {

@@ -3,6 +3,7 @@
 import { Option, type Command } from 'commander'
 import { systemClock } from '../../mesh/index.ts'
 import {
+  hasSeeds,
   AggregatorNode,
   NodeError,
   openSession,
@@ -196,7 +197,7 @@ async function storage({ config, name, warn }: NodeOptions): Promise<RunningNode
   await node.start()
   const { endpoint, http, storeId } = node
   const reached = endpoint === undefined ? whereabouts(config) : `at ${endpoint}`
-  const others = config.transport.name === 'zeromq' ? `, seeds ${config.seeds.join(', ')}` : ''
+  const others = hasSeeds(config.transport.name) ? `, seeds ${config.seeds.join(', ')}` : ''
   const stats = async (): Promise<ChildMessage> => ({ type: 'storage', stats: await node.stats() })
   return {
     ready: { type: 'ready', endpoint, http },

@@ -5,8 +5,9 @@ import type { Clock, Random } from '../clock.ts'
 import { MeshError } from '../errors.ts'
 import type { MeshId, PeerId } from '../names.ts'
 import { newPeerId } from '../names.ts'
-import { orAborted } from '../or-aborted.ts'
+import { atMost, orAborted } from '../waiting.ts'
 import { checkPattern, checkTopic } from '../topic.ts'
+import { newTransportCounters } from '../transport.ts'
 import type {
   BatchHandler,
   BrokerTransport,
@@ -48,15 +49,7 @@ export abstract class BrokerBase implements BrokerTransport {
   protected readonly random: Random
   protected readonly queueBytes: number
   protected readonly connection: ConnectionState
-  protected readonly counts: TransportCounters = {
-    sentMessages: 0,
-    sentBytes: 0,
-    receivedMessages: 0,
-    receivedBytes: 0,
-    droppedMessages: 0,
-    droppedBytes: 0,
-    rejectedMessages: 0,
-  }
+  protected readonly counts = newTransportCounters()
   private readonly queues = new Set<HandlerQueue>()
   private readonly topics = new Set<string>()
   private state: LifeState = 'new'
@@ -176,10 +169,7 @@ export abstract class BrokerBase implements BrokerTransport {
     for (const queue of this.queues) queue.close()
     this.queues.clear()
     if (!wasOpen) return
-    const late = Promise.withResolvers<void>()
-    const timer = this.clock.startTimer(CLOSE_FLUSH_MS, () => late.resolve())
-    await Promise.race([this._flush(), late.promise])
-    timer.cancel()
+    await atMost(CLOSE_FLUSH_MS, this._flush(), this.clock)
     await this._close()
     this.weighAnchor?.()
   }

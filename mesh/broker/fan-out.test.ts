@@ -1,17 +1,10 @@
 import { describe, expect, it } from 'vitest'
+import { newTransportCounters } from '../transport.ts'
 import { FanOut } from './fan-out.ts'
 import type { HandlerQueue } from './handler-queue.ts'
 import { HandlerQueue as Queue } from './handler-queue.ts'
 
-const counters = {
-  sentMessages: 0,
-  sentBytes: 0,
-  receivedMessages: 0,
-  receivedBytes: 0,
-  droppedMessages: 0,
-  droppedBytes: 0,
-  rejectedMessages: 0,
-}
+const counters = newTransportCounters()
 
 describe('FanOut', () => {
   it('each message - goes once to every subscription that matches, until it is taken away', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { BatchHandler, Message, TransportCounters } from '../transport.ts'
+import { newTransportCounters, type BatchHandler, type Message } from '../transport.ts'
 import { HandlerQueue } from './handler-queue.ts'
 
 const message = (content: string | Buffer): Message => ({
@@ -11,15 +11,7 @@ const message = (content: string | Buffer): Message => ({
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 function queueFor(onBatch: BatchHandler, bytesMax = 1_000_000) {
-  const counters: TransportCounters = {
-    sentMessages: 0,
-    sentBytes: 0,
-    receivedMessages: 0,
-    receivedBytes: 0,
-    droppedMessages: 0,
-    droppedBytes: 0,
-    rejectedMessages: 0,
-  }
+  const counters = newTransportCounters()
   return { counters, queue: new HandlerQueue({ onBatch, bytesMax, counters }) }
 }
 

@@ -6,7 +6,7 @@
 import type { Clock, Random, Timer } from '../clock.ts'
 import { MeshError } from '../errors.ts'
 import type { MeshId, PeerId } from '../names.ts'
-import type { BatchHandler, SubscriptionScope, TransportCounters } from '../transport.ts'
+import { newTransportCounters, type BatchHandler, type SubscriptionScope } from '../transport.ts'
 import type { Channel, LinkHost } from './link.ts'
 import { HEARTBEAT_MS, Link } from './link.ts'
 import { Peers } from './peers.ts'
@@ -60,15 +60,7 @@ export class LinkHub implements LinkHost {
   readonly clock: Clock
   readonly random: Random
   readonly queueBytesMax: number
-  readonly counters: TransportCounters = {
-    sentMessages: 0,
-    sentBytes: 0,
-    receivedMessages: 0,
-    receivedBytes: 0,
-    droppedMessages: 0,
-    droppedBytes: 0,
-    rejectedMessages: 0,
-  }
+  readonly counters = newTransportCounters()
   readonly peers = new Peers()
   private readonly subscriptions = new LocalSubscriptions(this.counters)
   private readonly pump: LinkPump

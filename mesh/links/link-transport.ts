@@ -2,11 +2,11 @@
 // of opening and closing. A transport extends it and supplies the channels (`_open`, `_dial`,
 // `_close`); everything else is the hub's.
 import { dropAnchor } from '../anchor.ts'
-import type { Clock, Random, Timer } from '../clock.ts'
+import type { Clock, Random } from '../clock.ts'
 import { MeshError } from '../errors.ts'
 import type { MeshId, PeerId } from '../names.ts'
 import { newPeerId } from '../names.ts'
-import { orAborted } from '../or-aborted.ts'
+import { atMost, orAborted } from '../waiting.ts'
 import type {
   BatchHandler,
   LinkEvent,
@@ -178,7 +178,7 @@ export abstract class LinkTransport implements PeerTransport {
   private async closeOnce(): Promise<void> {
     const wasOpen = this.state === 'open'
     this.state = 'closed'
-    if (wasOpen) await this.flushWithin(CLOSE_FLUSH_MS)
+    if (wasOpen) await atMost(CLOSE_FLUSH_MS, this.hub.flush(), this.clock)
     await this.release(true)
   }
 
@@ -187,13 +187,6 @@ export abstract class LinkTransport implements PeerTransport {
     for (const endpoint of this.dials.keys()) this.unlink(endpoint)
     await this._close()
     this.weighAnchor?.()
-  }
-
-  private async flushWithin(ms: number): Promise<void> {
-    const late = Promise.withResolvers<void>()
-    const timer: Timer = this.clock.startTimer(ms, () => late.resolve())
-    await Promise.race([this.hub.flush(), late.promise])
-    timer.cancel()
   }
 
   private closedError(asked: string): MeshError {

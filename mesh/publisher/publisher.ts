@@ -4,12 +4,13 @@
 //   Series (gathers) ──seal──► OutgoingLane (names) ──► Outbox (keeps) ──► Sender (sends, learns of acks)
 import type { AckLevel } from '../ack.ts'
 import type { PeerInfo } from '../announcement.ts'
-import type { Clock, Timer } from '../clock.ts'
+import type { Timer } from '../clock.ts'
 import { MeshError } from '../errors.ts'
 import { newEpoch, type Epoch, type LaneKey } from '../names.ts'
 import type { Sample } from '../sample.ts'
 import { SchemaExchange } from '../schema-exchange.ts'
 import { isBrokerTransport, isPeerTransport } from '../transport.ts'
+import { atMost } from '../waiting.ts'
 import { isPending, type Entry } from './entry.ts'
 import { OutgoingLane } from './lane.ts'
 import { Neighbours } from './neighbours.ts'
@@ -236,7 +237,7 @@ export class Publisher implements AsyncDisposable {
     if (options.end ?? this.options.epoch === undefined) this.endAll()
     this.endTurn()
     const drained = this.sealer.written().then(async () => void (await this.outbox.drained()))
-    await withTimeout(drained, options.drainMs ?? 8000, this.options.clock)
+    await atMost(options.drainMs ?? 8000, drained, this.options.clock)
     this.sender.stop()
     this.stopListening?.()
     this.retryTimer?.cancel()
@@ -469,13 +470,4 @@ export class Publisher implements AsyncDisposable {
     this.endDrained()
     this.retryTimer = this.options.clock.startTimer(RETRY_CHECK_MS, () => this.retry())
   }
-}
-
-async function withTimeout(promise: Promise<void>, ms: number, clock: Clock): Promise<void> {
-  let timer: Timer | undefined
-  const timeout = new Promise<void>((resolve) => {
-    timer = clock.startTimer(ms, resolve)
-  })
-  await Promise.race([promise, timeout])
-  timer?.cancel()
 }

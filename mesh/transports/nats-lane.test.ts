@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { FakeClock } from '../fake-clock.ts'
+import { newTransportCounters } from '../transport.ts'
 import { NatsLane } from './nats-lane.ts'
 
 /** What one message costs with these bytes. */
@@ -9,15 +10,7 @@ const COST = 200
 function laneWith(limits: { messages?: number; bytes?: number; all?: number }) {
   const clock = new FakeClock()
   const sent: string[] = []
-  const counters = {
-    sentMessages: 0,
-    sentBytes: 0,
-    receivedMessages: 0,
-    receivedBytes: 0,
-    droppedMessages: 0,
-    droppedBytes: 0,
-    rejectedMessages: 0,
-  }
+  const counters = newTransportCounters()
   const lane = new NatsLane({
     send: ({ subject }, sequence) => sent.push(`${sequence} ${subject}`),
     windowMessages: limits.messages ?? 1000,

@@ -4,7 +4,7 @@ import {
   currentMembers,
   rankStores,
   SHARDS,
-  takersByShard,
+  takersNow,
   type MemberTable,
   type MemberWitness,
   type StoreId,
@@ -66,10 +66,7 @@ export function takenShards(
   storeId: StoreId,
   replicas: number,
 ): ReadonlySet<number> {
-  const candidates = stores.filter(({ leaving }) => !leaving)
-  const usable = candidates.filter(({ suspect, refusing }) => !suspect && refusing === undefined)
-  const ids = (views: readonly StoreView[]): StoreId[] => views.map(({ storeId }) => storeId)
-  const takers = takersByShard(ids(candidates), new Set([...ids(usable), storeId]), replicas)
+  const takers = takersNow(stores, replicas, storeId)
   return new Set(takers.flatMap((stores, shard) => (stores.includes(storeId) ? shard : [])))
 }
 

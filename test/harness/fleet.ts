@@ -7,6 +7,7 @@ import { runFleet } from './fleet-body.ts'
 import { LocalProgram, type LocalBody } from './local-program.ts'
 import type { TestMesh } from './mesh.ts'
 import type { Namespace } from './namespace.ts'
+import { hostSettings } from './network.ts'
 import type { Runner } from './program.ts'
 
 export interface FleetOrders {
@@ -68,8 +69,7 @@ export class Fleet {
   constructor(mesh: TestMesh, options: FleetOptions) {
     const { settings = [], nodeFlags = [], space, ...rest } = options
     const seeds = mesh.stores.map(({ endpoint }) => endpoint)
-    const host = space?.address ?? mesh.network.host
-    const own = mesh.network.transport === 'hyperswarm' ? [`hyperswarm.host=${host}`] : []
+    const own = hostSettings(mesh.network, space?.address ?? mesh.network.host)
     const orders: FleetOrders = { ...rest, config: mesh.config(seeds, [...settings, ...own]) }
     this.program =
       mesh.network.transport === 'memory'

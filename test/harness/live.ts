@@ -5,6 +5,7 @@ import { IntervalSet, type LaneKey } from '../../mesh/index.ts'
 import { runLive, type LiveOrders } from './live-body.ts'
 import { LocalProgram, type LocalBody } from './local-program.ts'
 import type { TestMesh } from './mesh.ts'
+import { hostSettings } from './network.ts'
 import type { Runner } from './program.ts'
 
 export interface LiveRecord {
@@ -37,11 +38,8 @@ export class Live {
 
   constructor(mesh: TestMesh, stream: string) {
     const seeds = mesh.stores.map(({ endpoint }) => endpoint)
-    const own =
-      mesh.network.transport === 'hyperswarm' ? [`hyperswarm.host=${mesh.network.host}`] : []
-    const bind =
-      mesh.network.transport === 'zeromq' ? [`zeromq.bind=tcp://${mesh.network.host}:0`] : []
-    const orders: LiveOrders = { config: mesh.config(seeds, [...own, ...bind]), stream }
+    const own = hostSettings(mesh.network, mesh.network.host)
+    const orders: LiveOrders = { config: mesh.config(seeds, own), stream }
     this.program =
       mesh.network.transport === 'memory'
         ? mesh.runs(new LocalProgram((warn) => this.runHere(orders, warn)))

@@ -48,11 +48,15 @@ export async function openNetwork(
   return { ...ZEROMQ, transport, host }
 }
 
-/** What a process at `host` is told beyond what all are told. */
-export function hostSettings({ transport }: TestNetwork, host: string, endpoint: string): string[] {
+/** What a process at `host` is told beyond what all are told; it listens at any address without an endpoint. */
+export function hostSettings(
+  { transport }: TestNetwork,
+  host: string,
+  endpoint?: string,
+): string[] {
   const settings = [`storage.http.host=${host}`]
-  if (transport === 'zeromq') settings.push(`zeromq.bind=${endpoint}`)
-  if (transport === 'memory') settings.push(`memory.bind=${endpoint}`)
+  if (transport === 'zeromq') settings.push(`zeromq.bind=${endpoint ?? `tcp://${host}:0`}`)
+  if (transport === 'memory' && endpoint !== undefined) settings.push(`memory.bind=${endpoint}`)
   if (transport === 'hyperswarm') settings.push(`hyperswarm.host=${host}`)
   return settings
 }
