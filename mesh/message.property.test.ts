@@ -53,11 +53,19 @@ function damaged(
 describe('what travels', () => {
   it('a message comes back as it was', () => {
     fc.assert(
-      fc.property(id, frames, (publisher, given) => {
-        const message = readMessage(encodeMessage(MESH, publisher as PeerId, given), MESH)
-        expect(message).toEqual({ meshId: MESH, publisher, frames: given })
+      fc.property(id, frames, fc.constantFrom(...ACK_LEVELS), (publisher, given, level) => {
+        const message = readMessage(encodeMessage(MESH, publisher as PeerId, given, level), MESH)
+        expect(message).toEqual({ meshId: MESH, publisher, level, frames: given })
       }),
     )
+  })
+
+  it('a message asks for synced acks unless it says otherwise, and for no others than there are', () => {
+    const bytes = encodeMessage(MESH, '0000000000000001' as PeerId, [])
+    expect(bytes[23]).toBe(0)
+    expect(readMessage(bytes, MESH)).toMatchObject({ level: 'synced' })
+    bytes[23] = ACK_LEVELS.length
+    expect(readMessage(bytes, MESH)).toBe('level')
   })
 
   it('a message of another mesh is refused', () => {

@@ -64,6 +64,7 @@ export async function openPublisher(
     schemas,
     lingerMs: publisher.lingerMs,
     frameBytes: publisher.frameBytes,
+    level: publisher.level,
     outboxMemoryBytes: memoryBytes,
     ...(replay ?? {
       codec: publisher.codec,

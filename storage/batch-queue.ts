@@ -2,12 +2,14 @@
 // are copied once, into a slab shared with its neighbours, because what was offered may be a view
 // into a network buffer. A slab is never reused: it is garbage when the last of its frames is, so a
 // frame may be kept after its commit, at the price of its slab.
-import type { Frame } from '../mesh/index.ts'
+import type { AckLevel, Frame } from '../mesh/index.ts'
 
 export interface QueuedFrame<Origin> {
   readonly frame: Frame
   readonly ingestUs: number
   readonly origin: Origin | undefined
+  /** What the origin wants to hear of. */
+  readonly level: AckLevel
 }
 
 export interface Batch<Origin> {
@@ -29,13 +31,13 @@ export class BatchQueue<Origin> {
   private slab = Buffer.alloc(0)
   private slabAt = 0
 
-  push(frame: Frame, origin: Origin | undefined, ingestUs: number): void {
+  push(frame: Frame, origin: Origin | undefined, ingestUs: number, level: AckLevel): void {
     const size = frame.bytes.length
     if (!hasRoom(this.filling, size)) {
       this.full.push(this.filling)
       this.filling = { frames: [], bytes: 0 }
     }
-    this.filling.frames.push({ frame: this.copy(frame), ingestUs, origin })
+    this.filling.frames.push({ frame: this.copy(frame), ingestUs, origin, level })
     this.filling.bytes += size
     this.bytes += size
     this.length += 1

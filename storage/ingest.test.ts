@@ -1,102 +1,13 @@
 // What a store does with batches from a broker. Links are covered by the tests with real processes.
 import { afterEach, describe, expect, test } from 'vitest'
-import { readAck } from '../mesh/ack.ts'
-import { FakeClock } from '../mesh/fake-clock.ts'
-import {
-  encodeFrame,
-  type PeerId,
-  type SchemaExchange,
-  type SchemaId,
-  type StoreId,
-} from '../mesh/index.ts'
-import { encodeMessage } from '../mesh/message.ts'
-import { SeededRandom } from '../mesh/seeded-random.ts'
-import { ScriptedBroker } from '../mesh/testing/scripted-broker.ts'
-import { TEST_MESH } from '../mesh/testing/scripted-store.ts'
-import type { BatchHandler, Message } from '../mesh/transport.ts'
+import { encodeFrame, type SchemaId } from '../mesh/index.ts'
 import { MemoryStore } from './conformance/memory-store.ts'
 import { EPOCHS, START_US, testFrame, testRun } from './conformance/test-frames.ts'
-import { Ingest } from './ingest.ts'
-import { Writer } from './writer.ts'
+import { bytesOf, IngestWorld, type IngestWorldOptions } from './conformance/test-ingest.ts'
 
-const PUBLISHER = 'a0a0a0a0a0a0a0a0' as PeerId
-const STORE = 'b0b0b0b0b0b0b0b0' as StoreId
 const SCHEMA = 'c0c0c0c0c0c0c0c0' as SchemaId
 
-interface Options {
-  readonly budgetBytes?: number
-  readonly schemas?: Set<SchemaId>
-  readonly isMember?: () => boolean
-}
-
-class World {
-  readonly clock = new FakeClock()
-  readonly broker = new ScriptedBroker(this.clock, new SeededRandom(1))
-  readonly store = new MemoryStore()
-  readonly asked: SchemaId[] = []
-  readonly acks: Buffer[] = []
-  readonly ingest: Ingest
-  readonly writer: Writer<PeerId>
-  give!: BatchHandler
-
-  constructor({ budgetBytes = 64 << 20, schemas = new Set(), isMember = () => true }: Options) {
-    const { clock } = this
-    const transport = this.broker.transport()
-    transport.consume = (_name, onBatch) => {
-      this.give = onBatch
-      const none = { assign: () => undefined, lag: () => 0, close: () => Promise.resolve() }
-      return Promise.resolve(none)
-    }
-    this.broker.carry = (topic, bytes) => void (topic.startsWith('a/') && this.acks.push(bytes))
-    const exchange = { ask: (id: SchemaId) => this.asked.push(id) }
-    this.writer = new Writer<PeerId>({
-      store: this.store,
-      clock,
-      budgetBytes,
-      commitIntervalMs: 0,
-      onCommitted: (results) => this.ingest.committed(results),
-    })
-    this.ingest = new Ingest({
-      mesh: TEST_MESH,
-      transport,
-      clock,
-      storeId: STORE,
-      writer: this.writer,
-      exchange: exchange as unknown as SchemaExchange,
-      hasSchema: (id) => schemas.has(id),
-      isMember,
-      budgetBytes,
-    })
-  }
-
-  /** Resolves as the broker would be told: how the handler's promise ended. */
-  async given(
-    frames: readonly Buffer[],
-    advanceMs: number,
-  ): Promise<'taken' | 'again' | 'pending'> {
-    const bytes = encodeMessage(TEST_MESH.id, PUBLISHER, frames)
-    const batch: Message[] = [{ topic: 't/1/s', bytes, from: undefined }]
-    const state: { outcome: 'taken' | 'again' | 'pending' } = { outcome: 'pending' }
-    void Promise.resolve(this.give(batch)).then(
-      () => (state.outcome = 'taken'),
-      () => (state.outcome = 'again'),
-    )
-    for (let ms = 0; ms <= advanceMs && state.outcome === 'pending'; ms += 20) {
-      await this.clock.advance(20)
-    }
-    return state.outcome
-  }
-
-  acknowledged(): number {
-    return this.acks.reduce((sum, bytes) => {
-      const { lanes } = readAck(bytes, TEST_MESH.id)!
-      return sum + lanes.reduce((count, { runs }) => count + runs.length / 2, 0)
-    }, 0)
-  }
-}
-
-const bytesOf = (frames: readonly { frame: { bytes: Buffer } }[]): Buffer[] =>
-  frames.map(({ frame }) => frame.bytes)
+type Options = Omit<IngestWorldOptions<MemoryStore>, 'store'>
 
 function withSchema(schemaId: SchemaId, source: string): Buffer {
   return encodeFrame(
@@ -117,10 +28,10 @@ function withSchema(schemaId: SchemaId, source: string): Buffer {
 }
 
 describe('ingest from a broker', () => {
-  let world: World
+  let world: IngestWorld
 
-  const started = async (options: Options = {}): Promise<World> => {
-    world = new World(options)
+  const started = async (options: Options = {}): Promise<IngestWorld> => {
+    world = new IngestWorld({ ...options, store: new MemoryStore() })
     await world.ingest.start()
     return world
   }

@@ -1,24 +1,18 @@
 // From the transport to the disk and back to the publisher: takes telemetry messages, offers their
-// frames to the writer, and acknowledges what a commit made durable (docs/delivery.md §6).
+// frames to the writer, and has them acknowledged at the level their publisher wants: when the writer
+// has taken them, when they are written, or when they are synced (docs/delivery.md §2, §6).
 //
 // Over links it takes what is sent to this store, and what finds no room is sent again. From a broker it
 // fetches: a batch is finished when all of it is synced, and only then does the broker hear of it.
 import {
-  ackParts,
-  encodeAck,
-  IntervalSet,
-  MeshError,
   NO_SCHEMA,
   readFrame,
   readMessage,
-  ackTopic,
   isBrokerTransport,
+  type AckLevel,
   type Clock,
-  type Conflict,
   type Consumption,
   type Frame,
-  type LaneAck,
-  type LaneKey,
   type MeshIdentity,
   type Message,
   type PeerId,
@@ -27,6 +21,7 @@ import {
   type StoreId,
   type Transport,
 } from '../mesh/index.ts'
+import { Acks, type Fate } from './acks.ts'
 import { StorageError } from './errors.ts'
 import type { CommitResult, Writer } from './writer.ts'
 
@@ -35,8 +30,6 @@ const PUBLISHER_IDLE_MS = 10_000
 /** How often shares are worked out anew. */
 const SWEEP_MS = 1_000
 const GRANT_BYTES_MIN = 64 * 1024
-/** Runs in one entry of an ack. */
-const ACK_RUNS_MAX = 1000
 /** How long a frame from a broker waits for its schema, which may come by another way and later. */
 const SCHEMA_WAIT_MS = 5_000
 /** How often it is looked whether there is a schema, or room in the writer, by now. */
@@ -66,6 +59,7 @@ export interface IngestOptions {
 interface TakenFrame {
   readonly frame: Frame
   readonly publisher: PeerId
+  readonly level: AckLevel
   readonly from: PeerId | undefined
 }
 
@@ -91,6 +85,9 @@ export class Ingest {
     acksSent: 0,
   }
   private readonly options: IngestOptions
+  private readonly acks: Acks
+  /** Taken by the writer for publishers that want to hear of that, and not said yet. */
+  private received: Fate[] = []
   private readonly heardAtMs = new Map<PeerId, number>()
   private stopped = false
   private grant = GRANT_BYTES_MIN
@@ -100,6 +97,11 @@ export class Ingest {
 
   constructor(options: IngestOptions) {
     this.options = options
+    const { mesh, transport, storeId, writer } = options
+    const { counters } = this
+    const grantBytes = (): number => this.grantBytes()
+    this.acks = new Acks({ mesh, transport, storeId, grantBytes, counters })
+    writer.onWritten((results) => this.acks.send('written', results))
   }
 
   async start(): Promise<void> {
@@ -143,29 +145,22 @@ export class Ingest {
 
   /** Acknowledges what a commit settled; call it with each batch's results. */
   committed(results: readonly CommitResult<PeerId>[]): void {
-    const byPublisher = new Map<PeerId, CommitResult<PeerId>[]>()
-    for (const result of results) {
-      if (result.outcome === 'refused' || result.origin === undefined) continue
-      const group = byPublisher.get(result.origin)
-      if (group === undefined) byPublisher.set(result.origin, [result])
-      else group.push(result)
-    }
-    if (byPublisher.size === 0) return
-    const grantBytes = this.grantBytes()
-    for (const [publisher, group] of byPublisher) this.acknowledge(publisher, group, grantBytes)
+    // The others have been told already, but for what is held otherwise.
+    const due = results.filter(({ level, outcome }) => level === 'synced' || outcome === 'conflict')
+    this.acks.send('synced', due)
   }
 
   private receive(batch: readonly Message[]): void {
-    const { isMember, writer } = this.options
-    if (this.stopped || !isMember()) return
-    for (const { frame, publisher, from } of this.framesOf(batch)) {
-      if (!this.knowsSchema(frame, from)) {
+    if (this.stopped || !this.options.isMember()) return
+    for (const taken of this.framesOf(batch)) {
+      if (!this.knowsSchema(taken.frame, taken.from)) {
         this.counters.unknownSchemas += 1
         continue
       }
       this.counters.frames += 1
-      if (writer.offer(frame, publisher) === 'full') this.counters.refusedFrames += 1
+      if (this.offer(taken) === 'full') this.counters.refusedFrames += 1
     }
+    this.acknowledgeReceived()
   }
 
   /** @throws StorageError when the disk fails, or this store is no member: the broker is to give the batch again. */
@@ -177,15 +172,17 @@ export class Ingest {
     for (const taken of this.framesOf(batch)) {
       if (!this.hasSchema(taken.frame)) late.push(taken)
       else {
-        const wait = this.offer(taken)
+        const wait = this.take(taken)
         if (wait !== undefined) await wait
       }
     }
+    this.acknowledgeReceived()
     await this.schemasCame(new Set(late.map(({ frame }) => frame.schemaId)))
     for (const taken of late) {
-      if (this.hasSchema(taken.frame)) await this.offer(taken)
+      if (this.hasSchema(taken.frame)) await this.take(taken)
       else this.counters.unknownSchemas += 1
     }
+    this.acknowledgeReceived()
     await writer.settled()
     if (writer.counters.refused > refused) {
       throw new StorageError('STORE_WRITE_FAILED', 'what was taken could not be written')
@@ -193,15 +190,44 @@ export class Ingest {
   }
 
   /** Undefined when it was taken at once, as all of a batch are that one commit then has. */
-  private offer({ frame, publisher }: TakenFrame): Promise<void> | undefined {
+  private take(taken: TakenFrame): Promise<void> | undefined {
     this.counters.frames += 1
-    const isTaken = this.options.writer.offer(frame, publisher) === 'queued'
-    return isTaken ? undefined : this.offerAgain(frame, publisher)
+    return this.offer(taken) === 'queued' ? undefined : this.takeLater(taken)
   }
 
-  private async offerAgain(frame: Frame, publisher: PeerId): Promise<void> {
+  private async takeLater(taken: TakenFrame): Promise<void> {
+    this.acknowledgeReceived()
     do await this.look()
-    while (this.options.writer.offer(frame, publisher) !== 'queued')
+    while (this.offer(taken) !== 'queued')
+  }
+
+  private offer({ frame, publisher, level }: TakenFrame): ReturnType<Writer<PeerId>['offer']> {
+    const { writer } = this.options
+    if (level !== 'received') return writer.offer(frame, publisher, undefined, level)
+    const isSaid = this.mayAcknowledgeReceived(frame)
+    const answer = writer.offer(frame, publisher, undefined, isSaid ? 'received' : 'written')
+    if (isSaid && answer === 'queued') {
+      const { laneKey, sequence } = frame
+      this.received.push({ origin: publisher, laneKey, sequence, outcome: 'received' })
+    }
+    return answer
+  }
+
+  /**
+   * Not of a name that is held: whether under other bytes shows before it is written. And not beyond what
+   * publishers are granted: what is acknowledged here no longer counts against their grants, and a disk
+   * that falls behind must slow them down before there is no room at all.
+   */
+  private mayAcknowledgeReceived(frame: Frame): boolean {
+    const { writer, budgetBytes } = this.options
+    return !writer.holds(frame) && writer.queuedBytes < budgetBytes * GRANTED_SHARE
+  }
+
+  private acknowledgeReceived(): void {
+    if (this.received.length === 0) return
+    const { received } = this
+    this.received = []
+    this.acks.send('received', received)
   }
 
   private *framesOf(batch: readonly Message[]): Generator<TakenFrame> {
@@ -213,12 +239,13 @@ export class Ingest {
         this.counters.rejectedMessages += 1
         continue
       }
-      const { publisher } = message
+      const { publisher, level } = message
       this.heardAtMs.set(publisher, clock.monotonicMs())
       for (const frameBytes of message.frames) {
         const frame = readFrame(frameBytes)
-        if (typeof frame !== 'string' && frame.kind !== 'schema') yield { frame, publisher, from }
-        else this.counters.rejectedFrames += 1
+        if (typeof frame !== 'string' && frame.kind !== 'schema') {
+          yield { frame, publisher, level, from }
+        } else this.counters.rejectedFrames += 1
       }
     }
   }
@@ -261,45 +288,5 @@ export class Ingest {
 
   private hasSchema({ schemaId }: Frame): boolean {
     return schemaId === NO_SCHEMA || this.options.hasSchema(schemaId)
-  }
-
-  private acknowledge(
-    publisher: PeerId,
-    results: readonly CommitResult<PeerId>[],
-    grantBytes: number,
-  ): void {
-    const { mesh, storeId, transport } = this.options
-    const sequences = new Map<LaneKey, IntervalSet>()
-    const conflicts: Conflict[] = []
-    for (const { outcome, laneKey, sequence } of results) {
-      if (outcome === 'conflict') {
-        conflicts.push({ lane: laneKey, sequence })
-        continue
-      }
-      const lane = sequences.get(laneKey)
-      if (lane === undefined) sequences.set(laneKey, new IntervalSet([sequence, sequence]))
-      else lane.add(sequence)
-    }
-    const { messageBytesMax } = transport.capabilities
-    for (const part of ackParts(lanesOf(sequences), conflicts, messageBytesMax)) {
-      const ack = encodeAck(mesh.id, { storeId, level: 'synced', grantBytes, ...part })
-      try {
-        transport.publish(ackTopic(publisher), ack, publisher)
-        this.counters.acksSent += 1
-      } catch (error) {
-        // The transport is closed: an ack is state, and the next one states as much.
-        if (!(error instanceof MeshError)) throw error
-      }
-    }
-  }
-}
-
-/** What was touched of each lane; a lane more broken than that is several entries. */
-function* lanesOf(sequences: ReadonlyMap<LaneKey, IntervalSet>): Generator<LaneAck> {
-  for (const [lane, touched] of sequences) {
-    const runs = touched.toRuns()
-    for (let at = 0; at < runs.length; at += 2 * ACK_RUNS_MAX) {
-      yield { lane, runs: runs.slice(at, at + 2 * ACK_RUNS_MAX) }
-    }
   }
 }

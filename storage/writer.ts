@@ -1,12 +1,14 @@
 // Group commit: frames gather while the batch before them is written and synced, then all go out
-// together. Nothing is acknowledged that is not on the disk, and after a failed write nothing is
-// until the store has re-opened and checked itself.
+// together. Nothing is called stored that is not on the disk, and after a failed write nothing is until
+// the store has re-opened and checked itself. Whoever asked for no more is told when it is written.
 //
-//   offer ─► queue ─► batch ─► duplicates sorted out ─► append, fdatasync ─► onCommitted(results)
-//             ▲                                              │ fails
-//             └── 'full' beyond the budget                   ▼
-//                                     failing: everything refused; reopen() after 1 s, 2 s, … 30 s
-import type { Clock, Frame, LaneKey, Timer } from '../mesh/index.ts'
+//   offer ─► queue ─► batch ─► duplicates sorted out ─► append ─► fdatasync ─► onCommitted(results)
+//             ▲                                         │  │       │ fails
+//             └── 'full' beyond the budget              │  └───┬───┘
+//                                onWritten(results) ◄───┘      ▼
+//                                                          failing: everything refused; reopen()
+//                                                          after 1 s, 2 s, … 30 s
+import type { AckLevel, Clock, Frame, LaneKey, Timer } from '../mesh/index.ts'
 import { BatchQueue, type QueuedFrame } from './batch-queue.ts'
 import type { StorageErrorCode } from './errors.ts'
 import type { StoredFrame, WritableStore } from './frame-store.ts'
@@ -25,6 +27,7 @@ export interface CommitResult<Origin> {
   readonly sequence: number
   /** As passed to `offer`. */
   readonly origin: Origin | undefined
+  readonly level: AckLevel
   /** A copy of the writer's; its bytes do not change. */
   readonly frame: Frame
   readonly ingestUs: number
@@ -106,6 +109,7 @@ export class Writer<Origin> {
   /** Frames taken so far, and how many of them have their result. */
   private taken = 0
   private settledFrames = 0
+  private tellWritten: (results: readonly CommitResult<Origin>[]) => void = () => undefined
   private readonly waiters: { readonly upTo: number; readonly resolve: () => void }[] = []
 
   constructor(options: WriterOptions<Origin>) {
@@ -117,21 +121,33 @@ export class Writer<Origin> {
   /**
    * Takes a copy of the frame to be stored. `full`: the budget is used up, nothing was taken.
    * `refused`: the store is failing or closed, nothing was taken. `ingestUs` is for repair, which
-   * carries along when a store of the mesh first took the frame.
+   * carries along when a store of the mesh first took the frame. Whatever the `level`, the frame is
+   * synced with its batch: at `written` its origin hears of it before that.
    */
   offer(
     frame: Frame,
     origin: Origin | undefined,
     ingestUs: number = this.options.clock.nowUs(),
+    level: AckLevel = 'synced',
   ): 'queued' | 'full' | 'refused' {
     if (this.status.state !== 'healthy' || this.isClosing) return 'refused'
     // One that is larger than the whole budget goes alone.
     const { queuedBytes } = this
     if (queuedBytes > 0 && queuedBytes + frame.bytes.length > this.budgetBytes) return 'full'
-    this.queue.push(frame, origin, ingestUs)
+    this.queue.push(frame, origin, ingestUs, level)
     this.taken += 1
     this.running ??= this.run()
     return 'queued'
+  }
+
+  /** Who hears of frames offered at `written` once all of their batch is; conflicts come with the commit. */
+  onWritten(listener: (results: readonly CommitResult<Origin>[]) => void): void {
+    this.tellWritten = listener
+  }
+
+  /** Whether a frame of this name is on the disk. */
+  holds({ laneKey, sequence }: Frame): boolean {
+    return this.options.store.lane(laneKey)?.held.has(sequence) === true
   }
 
   health(): WriterHealth {
@@ -213,28 +229,31 @@ export class Writer<Origin> {
       return
     }
     const { store } = this.options
-    const results: CommitResult<Origin>[] = []
+    let results: CommitResult<Origin>[] = []
     try {
       const { verdicts, conflicts } = await sortOut(store, frames)
+      results = frames.map((queued, i) => resultOf(queued, verdicts[i]!, conflicts.get(i)))
       const fresh = frames.filter((_, i) => verdicts[i] === 'stored')
-      if (fresh.length > 0) await this.append(fresh)
-      for (const [i, queued] of frames.entries()) {
-        const outcome = verdicts[i]!
-        const conflict = conflicts.get(i)
-        if (outcome === 'duplicate') this.counters.duplicates += 1
-        else if (outcome === 'conflict') this.counters.conflicts += 1
-        results.push(resultOf(queued, outcome, conflict))
-      }
+      const early = results.filter(
+        ({ level, outcome }) => level === 'written' && outcome !== 'conflict',
+      )
+      const onWritten = early.length === 0 ? undefined : () => this.tellWritten(early)
+      if (fresh.length > 0) await this.append(fresh, onWritten)
+      else onWritten?.()
     } catch (error) {
       this.startFailing(error)
       this.refuse(frames)
       return
     }
+    for (const { outcome } of results) {
+      if (outcome === 'duplicate') this.counters.duplicates += 1
+      else if (outcome === 'conflict') this.counters.conflicts += 1
+    }
     this.options.onCommitted(results)
   }
 
-  private async append(frames: readonly StoredFrame[]): Promise<void> {
-    await this.options.store.append(frames)
+  private async append(frames: readonly StoredFrame[], onWritten?: () => void): Promise<void> {
+    await this.options.store.append(frames, onWritten)
     const { counters } = this
     counters.batches += 1
     counters.fsyncs += 1
@@ -277,12 +296,12 @@ export class Writer<Origin> {
 }
 
 function resultOf<Origin>(
-  { frame, origin, ingestUs }: QueuedFrame<Origin>,
+  { frame, origin, level, ingestUs }: QueuedFrame<Origin>,
   outcome: Outcome,
   conflict: NameConflict | undefined,
 ): CommitResult<Origin> {
   const { laneKey, sequence } = frame
-  const result = { outcome, laneKey, sequence, origin, frame, ingestUs }
+  const result = { outcome, laneKey, sequence, origin, level, frame, ingestUs }
   return conflict === undefined ? result : { ...result, conflict }
 }
 

@@ -11,6 +11,7 @@ const CODECS = [
   ['columnar with zstd', createColumnarCodec({ compress: true })],
   ['msgpack', codecFor('msgpack')],
   ['json', codecFor('json')],
+  ['protobuf', codecFor('protobuf')],
 ] as const
 
 /** The schema names half of what arrives; the rest are fields it does not know. */

@@ -7,6 +7,7 @@ import { type ByteReader, corrupt } from './bytes.ts'
 import { BOOLEANS, HAS_GAPS, KINDS, NUMBERS, TEXTS } from './columnar-encoder.ts'
 import { CELLS_MAX } from './limits.ts'
 import { readNumbers } from './numbers.ts'
+import { setField } from './set-field.ts'
 import { readTexts, TextScratch } from './texts.ts'
 
 /** Turns columns into samples; everything in the body may be wrong. */
@@ -99,16 +100,4 @@ export class ColumnarDecoder {
 function atEnd(input: ByteReader, samples: Sample[]): Sample[] {
   if (input.at === input.bytes.length) return samples
   throw corrupt(`${input.bytes.length - input.at} bytes too many`)
-}
-
-/** As an assignment, but `__proto__` is a field like any other. */
-function setField(fields: Record<string, Value>, name: string, value: Value): void {
-  if (name !== '__proto__') fields[name] = value
-  else
-    Object.defineProperty(fields, name, {
-      value,
-      enumerable: true,
-      writable: true,
-      configurable: true,
-    })
 }

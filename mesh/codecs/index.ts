@@ -7,6 +7,7 @@ import type { CodecName } from '../frame.ts'
 import { createColumnarCodec } from './columnar.ts'
 import { jsonCodec } from './json.ts'
 import { msgpackCodec } from './msgpack.ts'
+import { protobufCodec } from './protobuf.ts'
 
 export { createColumnarCodec } from './columnar.ts'
 export type { ColumnarOptions } from './columnar.ts'
@@ -16,9 +17,10 @@ const CODEC_BY_NAME: Readonly<Partial<Record<CodecName, Codec>>> = {
   columnar: createColumnarCodec(),
   msgpack: msgpackCodec,
   json: jsonCodec,
+  protobuf: protobufCodec,
 }
 
-/** @throws MeshError MESH_CODEC_UNKNOWN for `none`, and for `protobuf`, which is only reserved. */
+/** @throws MeshError MESH_CODEC_UNKNOWN for `none`. */
 export function codecFor(name: CodecName): Codec {
   const codec = CODEC_BY_NAME[name]
   if (codec !== undefined) return codec

@@ -1,5 +1,6 @@
 // How sealed frames travel to their stores: over a link to each (direct-delivery.ts), or through a broker
 // that hands them on (broker-delivery.ts). Which frames are done the Sender learns from acks.
+import type { AckLevel } from '../ack.ts'
 import type { Clock } from '../clock.ts'
 import { MeshError } from '../errors.ts'
 import type { StoreView } from '../membership.ts'
@@ -27,6 +28,8 @@ export interface DeliveryOptions<Kind extends Transport = Transport> {
   readonly clock: Clock
   readonly schemas: SchemaExchange
   readonly outbox: Outbox
+  /** What stores are asked to acknowledge. */
+  readonly level: AckLevel
   readonly counters: SenderCounters
   /** The outbox log could not give the frame back. */
   readonly onDamaged: (entry: Entry) => void
@@ -133,8 +136,8 @@ export abstract class Delivery<Kind extends Transport = Transport> {
   }
 
   protected encode(frames: readonly Buffer[]): Buffer {
-    const { mesh, transport } = this.options
-    return encodeMessage(mesh.id, transport.peerId, frames)
+    const { mesh, transport, level } = this.options
+    return encodeMessage(mesh.id, transport.peerId, frames, level)
   }
 
   private pumpQueue(

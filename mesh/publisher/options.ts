@@ -37,7 +37,7 @@ export interface PublisherOptions {
   readonly outboxDiskBytes?: number
   /** The outbox on disk, opened; the publisher closes it. */
   readonly outboxLog?: OutboxLog
-  /** What counts as stored. Default `synced`. */
+  /** What counts as stored (docs/delivery.md §2). Default `synced`. */
   readonly level?: AckLevel
   /** For a replay: names that derive from what is replayed. Default: a new epoch. */
   readonly epoch?: Epoch

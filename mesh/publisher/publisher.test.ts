@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest'
+import { ACK_LEVELS } from '../ack.ts'
 import { codecFor } from '../codecs/index.ts'
 import { FakeClock } from '../fake-clock.ts'
 import type { Frame } from '../frame.ts'
@@ -10,7 +11,7 @@ import { Session } from '../session.ts'
 import { addScriptedStores, nameOf, STORE_SEED, TEST_MESH } from '../testing/scripted-store.ts'
 import type { ScriptedStore } from '../testing/scripted-store.ts'
 import { createMemoryNetwork, type MemoryNetwork } from '../transports/memory-network.ts'
-import type { FrameReceipt, PublisherOptions } from './options.ts'
+import type { FrameReceipt, PublisherOptions, Receipt } from './options.ts'
 import type { Publisher } from './publisher.ts'
 import { StoreQueue } from './store-queue.ts'
 
@@ -105,6 +106,33 @@ describe('publisher', () => {
     expect(world.ranked('VH001')[2]!.frames.size).toBe(0)
     expect(publisher.pendingSamples).toBe(0)
   })
+
+  it.each(ACK_LEVELS)(
+    '%s - is what it asks for, and what less says does not count',
+    async (level) => {
+      world = new World()
+      await world.addStores(2)
+      const publisher = await world.publish({ level })
+      const [slow, quick] = world.stores as [ScriptedStore, ScriptedStore]
+      const levels = ACK_LEVELS.slice(0, ACK_LEVELS.indexOf(level) + 1)
+      quick.level = 'synced'
+      let receipt: Receipt | undefined
+      publisher.publish(STREAM, 'VH001', sample(1))
+      void publisher.stored().then((stored) => (receipt = stored))
+      for (const reached of levels) {
+        expect(receipt).toBeUndefined()
+        slow.acknowledges = false
+        slow.level = reached
+        await world.clock.advance(10_000)
+        slow.speak()
+        await world.clock.advance(50)
+      }
+      expect(receipt).toMatchObject({ level })
+      expect([...receipt!.stores].sort()).toEqual(world.stores.map(({ storeId }) => storeId).sort())
+      expect(new Set([...slow.wanted, ...quick.wanted])).toEqual(new Set([level]))
+      expect(world.receipts.map((each) => each.level)).toEqual([level])
+    },
+  )
 
   it('gathers the samples of one turn in one frame, and sends a quiet source at once', async () => {
     world = new World()

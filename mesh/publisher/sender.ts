@@ -1,6 +1,6 @@
 // Gets sealed frames to their stores and to live subscribers, and learns from acks which are done
 // (docs/delivery.md §4); knows nothing of samples. How they travel is the Delivery's business.
-import { ACK_LEVELS, readAck, type Ack, type AckLevel } from '../ack.ts'
+import { ACK_LEVELS, readAck, type Ack } from '../ack.ts'
 import type { Membership } from '../membership.ts'
 import { bytesInMessage, messageBytesTarget } from '../message.ts'
 import type { StoreId } from '../names.ts'
@@ -23,7 +23,6 @@ export const RETRY_CHECK_MS = 100
 
 export interface SenderOptions extends Omit<DeliveryOptions, 'counters'> {
   readonly membership: Membership
-  readonly level: AckLevel
   readonly laneByKey: (key: OutgoingLane['key']) => OutgoingLane | undefined
   readonly onDone: (entry: Entry) => void
   readonly onConflict: (entry: Entry) => void

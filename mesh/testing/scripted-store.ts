@@ -1,7 +1,7 @@
 // A storage peer for tests of the publisher's side of the contract: it speaks the real wire over the
 // memory network, keeps frames in a Map, and does what the test tells it: stop acknowledging, answer
 // with conflicts, leave. Real stores are tested in storage/ and test/.
-import { encodeAck, type Conflict, type LaneAck } from '../ack.ts'
+import { encodeAck, type AckLevel, type Conflict, type LaneAck } from '../ack.ts'
 import type { Announcement } from '../announcement.ts'
 import type { Clock, Random } from '../clock.ts'
 import type { FakeClock } from '../fake-clock.ts'
@@ -36,6 +36,10 @@ export class ScriptedStore {
   /** While false frames are taken, and nothing is said. */
   acknowledges = true
   grantBytes = 1 << 20
+  /** What its acks say. */
+  level: AckLevel = 'synced'
+  /** Levels its publishers asked for, in the order of their messages. */
+  readonly wanted: AckLevel[] = []
   members: MemberTable
   /** Names this store claims to hold with other bytes. */
   readonly conflicting = new Set<string>()
@@ -95,6 +99,7 @@ export class ScriptedStore {
       const message = readMessage(Buffer.from(bytes), TEST_MESH.id)
       if (typeof message === 'string') throw new Error(`not a message: ${message}`)
       this.topics.push(topic)
+      this.wanted.push(message.level)
       const frames = message.frames.map((view) => readFrame(view) as Frame)
       for (const frame of frames) this.keep(frame)
       if (this.acknowledges) this.answer(message.publisher, frames)
@@ -120,8 +125,8 @@ export class ScriptedStore {
       if (conflict) conflicts.push({ lane, sequence })
       else lanes.push({ lane, runs: this.held.get(lane)!.toRuns() })
     }
-    const { storeId, grantBytes } = this
-    const ack = encodeAck(TEST_MESH.id, { storeId, level: 'synced', grantBytes, lanes, conflicts })
+    const { storeId, level, grantBytes } = this
+    const ack = encodeAck(TEST_MESH.id, { storeId, level, grantBytes, lanes, conflicts })
     this.session.transport.publish(ackTopic(publisher), ack, publisher)
   }
 }

@@ -38,6 +38,18 @@ const MOTION = compileSchema({
   },
 })
 
+/** Of each type a field may have; the example of docs/wire-format.md, "Protobuf". */
+const DOORS = compileSchema({
+  type: 'object',
+  properties: {
+    door: { type: 'string' },
+    'doors open': { type: 'integer' },
+    moving: { type: 'boolean' },
+    speed: { type: 'number' },
+    state: { type: ['integer', 'string'] },
+  },
+})
+
 export const EDGE_NUMBERS = [
   0, -0, 1, -1, NaN, Infinity, -Infinity, Number.MIN_VALUE, -Number.MIN_VALUE,
   Number.MAX_VALUE, 2.2250738585072014e-308, 0.1, 0.1 + 0.2, Math.PI, 1e21, 1e-7,
@@ -147,6 +159,24 @@ function otherCodecVectors(): Vector[] {
     data('json-edges', 'JSON: every awkward number, three sets of fields.', samples, {
       codec: codecFor('json'),
     }),
+    data('protobuf-edges', 'Protobuf: every awkward number, three sets of fields.', samples, {
+      codec: codecFor('protobuf'),
+    }),
+    data(
+      'protobuf-types',
+      'Protobuf: a field of each type, values of none of them, and a field the schema does not name.',
+      [
+        {
+          timeUs: START_US,
+          fields: { door: 'front', 'doors open': 2, moving: false, speed: 12.5, state: 'stopping' },
+        },
+        { timeUs: START_US + 1, fields: { door: '', 'doors open': -1, state: 7, kneeling: true } },
+        { timeUs: START_US + 2, fields: { 'doors open': 2 ** 53 - 1, speed: 0 } },
+        { timeUs: START_US + 3, fields: { 'doors open': -0, moving: 'yes', speed: true, door: 1 } },
+        { timeUs: START_US + 4, fields: {} },
+      ],
+      { codec: codecFor('protobuf'), schema: DOORS },
+    ),
   ]
 }
 
@@ -179,14 +209,14 @@ function data(
   name: string,
   why: string,
   samples: readonly Sample[],
-  options: { codec?: ReturnType<typeof codecFor>; isDecodeOnly?: boolean } = {},
+  options: { codec?: ReturnType<typeof codecFor>; schema?: Schema; isDecodeOnly?: boolean } = {},
 ): Vector {
-  const { codec = codecFor('columnar'), isDecodeOnly } = options
-  const head = header(codec.name, samples)
+  const { codec = codecFor('columnar'), schema = MOTION, isDecodeOnly } = options
+  const head = header(codec.name, samples, schema)
   return {
-    name, why, header: head, schema: MOTION.json, samples: spelled(samples),
+    name, why, header: head, schema: schema.json, samples: spelled(samples),
     ...(isDecodeOnly === undefined ? {} : { isDecodeOnly }),
-    frame: encodeFrame(head, codec.encode(samples, MOTION)).toString('hex'),
+    frame: encodeFrame(head, codec.encode(samples, schema)).toString('hex'),
   }
 }
 

@@ -60,14 +60,15 @@ describe('the vectors', () => {
     const kinds = new Set(vectors.map(({ header }) => header.kind))
     const codecs = new Set(vectors.map(({ header }) => header.codec))
     expect([...kinds].sort()).toEqual([...FRAME_KINDS].sort())
-    expect([...codecs].sort()).toEqual(CODECS.filter((name) => name !== 'protobuf').sort())
+    expect([...codecs].sort()).toEqual([...CODECS].sort())
   })
 
-  it('hold the schema that the others name', () => {
+  it('hold the schema that the others name, but for one with fields of every type', () => {
     const { frame } = vectors.find(({ name }) => name === 'schema')!
     const schema = schemaFromFrame(openFrame(Buffer.from(frame, 'hex')))
     expect(schemaFrame(schema).toString('hex')).toBe(frame)
-    for (const { header } of withSamples) expect(header.schemaId).toBe(schema.id)
+    const others = withSamples.filter(({ header }) => header.schemaId !== schema.id)
+    expect(others.map(({ name }) => name)).toEqual(['protobuf-types'])
   })
 })
 

@@ -1,6 +1,6 @@
 // What programs work with: the settings of skein.yaml as plain data, units in the names, paths
 // absolute, defaults that depend on other keys filled in. JSON-able throughout.
-import type { CodecName, JsonSchema, TransportName, WhenFull } from '../../mesh/index.ts'
+import type { AckLevel, CodecName, JsonSchema, TransportName, WhenFull } from '../../mesh/index.ts'
 import type { ThresholdDefinition } from '../aggregator/thresholds.ts'
 import type { WindowDefinition } from '../aggregator/windows.ts'
 import { outputOf } from './processing-rules.ts'
@@ -20,7 +20,7 @@ export interface Config {
     readonly founder: string
     /** R: the stores that own a shard. */
     readonly replicas: number
-    /** W: the stores that must have synced a frame before it is acknowledged; 1 <= W <= R. */
+    /** W: the stores that must have synced a frame before it is acknowledged, or what `publisher.level` says; 1 <= W <= R. */
     readonly writeQuorum: number
     readonly shards: number
   }
@@ -41,6 +41,8 @@ export interface Config {
     readonly frameBytes: number
     readonly codec: CodecName
     readonly compress: boolean
+    /** What a store must say of a frame before it counts towards W. */
+    readonly level: AckLevel
     readonly outbox: OutboxConfig
     readonly streams: Readonly<Record<string, StreamConfig>>
   }
@@ -115,7 +117,7 @@ function resolvePublisher(
   { publisher }: Settings,
   schemas: ReadonlyMap<string, JsonSchema>,
 ): Config['publisher'] {
-  const { linger, frameBytes, codec, compress, outbox, streams } = publisher
+  const { linger, frameBytes, codec, compress, level, outbox, streams } = publisher
   const { memory, disk, syncMs, whenFull } = outbox
   const resolved = Object.entries(streams).map(([name, stream]): [string, StreamConfig] => {
     const schema = schemas.get(name)
@@ -127,6 +129,7 @@ function resolvePublisher(
     frameBytes,
     codec,
     compress,
+    level,
     outbox: {
       memoryBytes: memory,
       ...(disk === false ? {} : { diskBytes: disk }),

@@ -62,6 +62,7 @@ describe('loadConfig', () => {
         frameBytes: 16_384,
         codec: 'columnar',
         compress: false,
+        level: 'synced',
         outbox: { memoryBytes: 67_108_864, syncMs: 100, whenFull: 'refuse' },
         streams: {},
       },
@@ -190,6 +191,7 @@ describe('loadConfig', () => {
     const overrides = [
       'storage.budget=1GiB',
       'publisher.compress=true',
+      'publisher.level=written',
       'mesh.name=007',
       'up.rate=2.5',
     ]
@@ -197,7 +199,7 @@ describe('loadConfig', () => {
     expect(config).toMatchObject({
       mesh: { name: '007' },
       storage: { budgetBytes: 2 ** 30 },
-      publisher: { compress: true },
+      publisher: { compress: true, level: 'written' },
       up: { samplesPerSecond: 2.5 },
     })
     expect(() => parseOverride('storage.budget')).toThrow(RangeError)
@@ -269,6 +271,12 @@ describe('problems of a configuration', () => {
       'skein.yaml:8:1: up is 4; expected a section (keys and values)',
       'env SKEIN_STORAGE_BUGET: variable is not known; did you mean SKEIN_STORAGE_BUDGET?',
       'flag --set: up.vehicels is not known; did you mean up.vehicles?',
+    ])
+  })
+
+  test('level - one of those there are', () => {
+    expect(problems('publisher: { level: sync }')).toEqual([
+      'skein.yaml:1:14: publisher.level is "sync"; expected received, written, synced; did you mean synced?',
     ])
   })
 

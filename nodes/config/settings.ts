@@ -6,6 +6,7 @@
 // Messages are predicates ("is 0; expected …"): check.ts puts the key in front.
 import { z } from 'zod'
 import {
+  ACK_LEVELS,
   checkName,
   FRAME_BYTES_MAX,
   SHARDS,
@@ -22,7 +23,7 @@ import { parseBytes, parseDurationUs } from './units.ts'
 const WHEN_FULL = ['refuse', 'drop-oldest', 'drop-newest'] as const satisfies WhenFull[]
 
 /** Codecs that carry samples. */
-const BODY_CODECS = ['columnar', 'msgpack', 'json'] as const satisfies CodecName[]
+const BODY_CODECS = ['columnar', 'msgpack', 'json', 'protobuf'] as const satisfies CodecName[]
 
 const written = z.union([z.string(), z.number()], { error: 'needs a number with a unit' })
 const duration = withUnit(parseDurationUs)
@@ -147,6 +148,7 @@ const publisher = z
       .prefault('16KiB'),
     codec: z.enum(BODY_CODECS).prefault('columnar'),
     compress: z.boolean().prefault(false),
+    level: z.enum(ACK_LEVELS).prefault('synced'),
     outbox: outbox.prefault({}),
     streams: z.record(streamName, publishedStream).prefault({}),
   })

@@ -142,6 +142,20 @@ export function frameStoreSuite(name: string, tested: FrameStoreUnderTest): void
       expect(diskBytes).toBeGreaterThan(500)
     })
 
+    test('append - says once that all is written, and before it is held for good', async () => {
+      const frames = [
+        ...testRun(2),
+        ...testRun(2, { sequence: 3, ingestUs: START_US + HOUR_US }),
+        testFrame({ sequence: 5, body: 'x'.repeat(100_000) }),
+      ]
+      const said: string[] = []
+      await store.append(frames, () => said.push('written'))
+      expect(said).toEqual(['written'])
+      await store.append([], () => said.push('nothing to write'))
+      expect(said).toEqual(['written', 'nothing to write'])
+      expect(store.lane(KEY)?.held.toRuns()).toEqual([1, 5])
+    })
+
     test('close - then nothing is taken any more', async () => {
       await store.close()
       await expect(store.append(testRun(1))).rejects.toMatchObject({ code: 'STORE_CLOSED' })

@@ -27,7 +27,7 @@ export class MemoryStore implements WritableStore {
   private readonly damage: DamagedFrame[] = []
   private isClosed = false
 
-  async append(frames: readonly StoredFrame[]): Promise<void> {
+  async append(frames: readonly StoredFrame[], onWritten?: () => void): Promise<void> {
     this.checkOpen()
     for (const { frame, ingestUs } of frames) {
       const lane = this.laneOf(frame)
@@ -42,6 +42,7 @@ export class MemoryStore implements WritableStore {
       this.forgetDamage(frame)
     }
     this.version += 1
+    onWritten?.()
   }
 
   lane(key: LaneKey): LaneRecord | undefined {

@@ -108,7 +108,7 @@ export class Bucket {
   }
 
   /** Appends and syncs a batch; it counts once `takeBatch` has been called. */
-  async write(frames: readonly StoredFrame[]): Promise<void> {
+  async write(frames: readonly StoredFrame[], onWritten?: () => void): Promise<void> {
     const { segmentBytesMax, segmentFramesMax, sync } = this.options
     if (this.indexFailure !== undefined) throw this.indexFailure
     const { active } = this
@@ -116,7 +116,7 @@ export class Bucket {
       if (active.bytes >= segmentBytesMax || active.table.length >= segmentFramesMax) this.finish()
     }
     if (this.waiting.length > WAITING_MAX) await this.settled()
-    await (this.active ?? (await this.startSegment())).write(frames, sync)
+    await (this.active ?? (await this.startSegment())).write(frames, sync, onWritten)
   }
 
   /** The segment that the batch just written went to. */

@@ -12,18 +12,23 @@ import { messageOf, StorageError } from '../errors.ts'
  */
 const WRITE_HERE_BYTES = 32 * 1024
 
-/** Writes all of `bytes[0, length)` at `position`, then syncs it. Rejects with the bare system error. */
+/**
+ * Writes all of `bytes[0, length)` at `position`, then syncs it. Rejects with the bare system error.
+ * `onWritten` is called between the two, when the sync is under way: so it holds nothing up.
+ */
 export function writeAndSync(
   fd: number,
   bytes: Buffer,
   length: number,
   position: number,
   syncs: boolean,
+  onWritten?: () => void,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     const sync = (): void => {
-      if (!syncs) resolve()
-      else fs.fdatasync(fd, (error) => (error === null ? resolve() : reject(error)))
+      if (syncs) fs.fdatasync(fd, (error) => (error === null ? resolve() : reject(error)))
+      else resolve()
+      onWritten?.()
     }
     // A nearly full disk takes a part of it and only the next call says why: hence the loops.
     if (length <= WRITE_HERE_BYTES) {

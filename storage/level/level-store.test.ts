@@ -1,7 +1,7 @@
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { laneKey } from '../../mesh/index.ts'
 import { frameStoreSuite } from '../conformance/frame-store-suite.ts'
 import {
@@ -63,6 +63,55 @@ afterEach(async () => {
     await store.close().catch(() => undefined)
     fs.rmSync(directory, { recursive: true, force: true })
   }
+})
+
+describe('level store between write and sync', () => {
+  test.each([
+    ['small batch, written at once', 10],
+    ['large batch, written behind the scenes', 100_000],
+  ])('%s - its bytes are in the file, and it is not held yet', async (_, bodyBytes) => {
+    const { store, directory } = await openIn()
+    const frames = testRun(3, { body: 'x'.repeat(bodyBytes) })
+    let sync = (): void => undefined
+    const fdatasync = vi.spyOn(fs, 'fdatasync').mockImplementation((_fd, done) => {
+      sync = () => done(null)
+    })
+    try {
+      const written = Promise.withResolvers<void>()
+      const order: string[] = []
+      const appended = store.append(frames, written.resolve).then(() => order.push('appended'))
+      await written.promise
+      expect(fdatasync).toHaveBeenCalledTimes(1)
+      expect(store.lane(KEY)).toBeUndefined()
+      // Whatever becomes of this process, the next one finds it.
+      fdatasync.mockRestore()
+      const next = await openIn(snapshot(directory))
+      expect(await readAll(next.store)).toEqual(plain(frames))
+      order.push('looked')
+      sync()
+      await appended
+      expect(order).toEqual(['looked', 'appended'])
+      expect(store.lane(KEY)?.held.toRuns()).toEqual([1, 3])
+    } finally {
+      fdatasync.mockRestore()
+    }
+  })
+
+  test('what cannot be written is never said to be', async () => {
+    const { store } = await openIn()
+    const write = vi.spyOn(fs, 'writeSync').mockImplementation(() => {
+      throw Object.assign(new Error('EIO'), { code: 'EIO' })
+    })
+    try {
+      const onWritten = vi.fn<() => void>()
+      await expect(store.append(testRun(2), onWritten)).rejects.toMatchObject({
+        code: 'STORE_WRITE_FAILED',
+      })
+      expect(onWritten).not.toHaveBeenCalled()
+    } finally {
+      write.mockRestore()
+    }
+  })
 })
 
 describe('level store after an unclean stop', () => {

@@ -129,12 +129,14 @@ export class LevelStore implements FrameStore {
     }
   }
 
-  append(frames: readonly StoredFrame[]): Promise<void> {
+  append(frames: readonly StoredFrame[], onWritten?: () => void): Promise<void> {
     for (const { ingestUs } of frames) {
       if (Number.isSafeInteger(ingestUs) && ingestUs >= 0) continue
       return Promise.reject(new RangeError(`ingest time ${ingestUs} is not in µs since 1970`))
     }
-    return frames.length === 0 ? Promise.resolve() : this.inTurn(() => this.appendNow(frames))
+    if (frames.length > 0) return this.inTurn(() => this.appendNow(frames, onWritten))
+    onWritten?.()
+    return Promise.resolve()
   }
 
   lane(key: LaneKey): LaneRecord | undefined {
@@ -275,13 +277,14 @@ export class LevelStore implements FrameStore {
     return result
   }
 
-  private async appendNow(frames: readonly StoredFrame[]): Promise<void> {
+  private async appendNow(frames: readonly StoredFrame[], onWritten?: () => void): Promise<void> {
     this.checkOpen()
     if (this.failure !== undefined) throw this.failure
     try {
       const groups = this.groupByBucket(frames)
       for (const bucket of groups.keys()) await this.makeWarm(bucket)
-      await Promise.all([...groups].map(([bucket, group]) => bucket.write(group)))
+      const noted = onWritten === undefined ? undefined : onLast(groups.size, onWritten)
+      await Promise.all([...groups].map(([bucket, group]) => bucket.write(group, noted)))
       for (const [bucket, group] of groups) this.take(bucket, group)
       this.version += 1
       if (this.warmBuckets().length > this.options.warmBucketsMax) {
@@ -472,6 +475,15 @@ export class LevelStore implements FrameStore {
       await this.indexes.close()
       await this.lock.release()
     }
+  }
+}
+
+/** A function that calls another when it has been called so many times. */
+function onLast(calls: number, act: () => void): () => void {
+  let left = calls
+  return () => {
+    left -= 1
+    if (left === 0) act()
   }
 }
 

@@ -64,7 +64,11 @@ export class MemorySegment {
   }
 
   /** Appends the batch behind what is synced, and syncs. Nothing is noted until `noteBatch`. */
-  async write(frames: readonly StoredFrame[], sync: boolean): Promise<void> {
+  async write(
+    frames: readonly StoredFrame[],
+    sync: boolean,
+    onWritten?: () => void,
+  ): Promise<void> {
     const headerBytes = this.bytes === 0 ? SEGMENT_HEADER_BYTES : 0
     let length = headerBytes
     for (const { frame } of frames) length += RECORD_HEADER_BYTES + frame.bytes.length
@@ -74,7 +78,7 @@ export class MemorySegment {
       writeRecord(this.buffer, at, this.bytes + at, frame, ingestUs)
       at += RECORD_HEADER_BYTES + frame.bytes.length
     }
-    await writeAndSync(this.fd, this.buffer, length, this.bytes, sync)
+    await writeAndSync(this.fd, this.buffer, length, this.bytes, sync, onWritten)
   }
 
   /** Notes a frame at the end of the segment, and where the next one will stand. */
