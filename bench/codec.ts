@@ -125,7 +125,7 @@ function bestSeconds(rounds: number, run: () => void): number {
 }
 
 if (import.meta.main) {
-  for (const name of ['columnar', 'msgpack', 'json'] as const) {
+  for (const name of ['columnar', 'msgpack', 'json', 'protobuf'] as const) {
     const speed = measureEncode(codecFor(name))
     console.log(
       name.padEnd(9),

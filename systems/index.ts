@@ -2,6 +2,8 @@
 // other folders; cli, bench and every test may use it.
 export { SystemError, SYSTEM_ERROR_CODES, type SystemErrorCode } from './errors.ts'
 export { install, installCommand, isInstalled, type InstallOptions } from './install.ts'
+export { kafkaTool } from './kafka.ts'
+export { natsTool } from './nats.ts'
 export {
   startSystem,
   type RunningSystem,
@@ -13,6 +15,8 @@ export {
   SYSTEM_NAMES,
   type KafkaOptions,
   type NatsOptions,
+  type Program,
   type SystemName,
   type ZenohOptions,
 } from './system.ts'
+export { freePort } from './ports.ts'

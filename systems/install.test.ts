@@ -39,16 +39,21 @@ function tool(name: string, script: string): void {
   chmodSync(path, 0o755)
 }
 
-/** Builds a server that says it is `version`. */
+/** Builds a server that says it is `version`, and its command line tool. */
 function goThatBuilds(version: string): void {
   vi.stubEnv('PATH', [tools, '/usr/bin', '/bin'].join(delimiter))
   tool(
     'go',
-    `[ "$1" = version ] && { echo go version go1.26.8 linux/amd64; exit; }
-     mkdir -p "$GOBIN"
-     printf '#!/bin/sh\\necho nats-server: v%s\\n' ${version} > "$GOBIN/nats-server"
-     chmod +x "$GOBIN/nats-server"
-     echo built`,
+    `case "$1" in
+       version) echo go version go1.26.8 linux/amd64 ;;
+       mod) echo '  "Dir": "${folder}"' ;;
+       build) touch "$5"; echo built the tool ;;
+       install)
+         mkdir -p "$GOBIN"
+         printf '#!/bin/sh\\necho nats-server: v%s\\n' ${version} > "$GOBIN/nats-server"
+         chmod +x "$GOBIN/nats-server"
+         echo built ;;
+     esac`,
   )
 }
 
@@ -105,7 +110,7 @@ describe('install', () => {
     const lines: string[] = []
     expect(await install('nats', { onLine: (line) => lines.push(line) })).toBe(path)
     expect(isInstalled('nats')).toBe(true)
-    expect(lines).toEqual(['built'])
+    expect(lines).toEqual(['built', 'built the tool'])
     expect(left()).toEqual([`nats-${nats.version}`])
   })
 

@@ -5,7 +5,8 @@ import { existsSync } from 'node:fs'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { probeKafka } from './kafka-probe.ts'
-import type { Place, System } from './system.ts'
+import { installPathOf } from './paths.ts'
+import type { Place, Program, System } from './system.ts'
 import { JAVA, MAVEN, runTool } from './tools.ts'
 
 /** 4.4.0 is on Maven Central in part only: its kafka-tools-api is missing. */
@@ -15,8 +16,14 @@ const LOG4J_VERSION = '2.25.4'
 const COPY_DEPENDENCIES = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies'
 const JARS = 'jars'
 const SERVER_JAR = join(JARS, `kafka_2.13-${VERSION}.jar`)
+const TOOLS_JAR = join(JARS, `kafka-tools-${VERSION}.jar`)
 const LOGGING_JAR = join(JARS, `log4j-slf4j-impl-${LOG4J_VERSION}.jar`)
 const LOGGING = 'log4j2.json'
+const SMALL_JAVA = '-Xms256m -Xmx512m'
+/** kafka-server-start.sh and kafka-run-class.sh. */
+const VENDOR_JAVA =
+  '-Xmx1G -Xms1G -server -XX:+UseG1GC -XX:MaxGCPauseMillis=20 ' +
+  '-XX:InitiatingHeapOccupancyPercent=35 -XX:+ExplicitGCInvokesConcurrent'
 
 export const kafka: System = {
   name: 'kafka',
@@ -25,7 +32,7 @@ export const kafka: System = {
   hasPeerPort: true,
   installTools: [JAVA, MAVEN],
   runTools: [JAVA],
-  files: [SERVER_JAR, LOGGING_JAR, LOGGING],
+  files: [SERVER_JAR, TOOLS_JAR, LOGGING_JAR, LOGGING],
   startLimitMs: 90_000,
 
   async install(installPath, options) {
@@ -48,7 +55,7 @@ export const kafka: System = {
   },
 
   async prepare(place) {
-    const { installPath, dataPath } = place
+    const { installPath, dataPath, kafka: { vendorJava = false } = {} } = place
     const properties = join(dataPath, 'server.properties')
     await writeFile(properties, serverProperties(place))
     if (!existsSync(join(dataPath, 'data', 'meta.properties'))) {
@@ -59,10 +66,10 @@ export const kafka: System = {
       const words = [...quick, ...javaWords(installPath), ...tool, '--config', properties]
       await runTool('java', words)
     }
-    const heap = ['-Xms256m', '-Xmx512m']
+    const tuning = (vendorJava ? VENDOR_JAVA : SMALL_JAVA).split(' ')
     return {
       command: 'java',
-      words: [...heap, ...javaWords(installPath), 'kafka.Kafka', properties],
+      words: [...tuning, ...javaWords(installPath), 'kafka.Kafka', properties],
     }
   },
 
@@ -71,6 +78,12 @@ export const kafka: System = {
   address: ({ host, port }) => `${host}:${port}`,
 }
 
+/** One of Kafka's own command line tools, by its class: `org.apache.kafka.tools.ProducerPerformance`. */
+export function kafkaTool(className: string, words: readonly string[]): Program {
+  return { command: 'java', words: [...javaWords(installPathOf(kafka)), className, ...words] }
+}
+
+/** The tools without Kafka Connect and its web server, which those we run do without. */
 const POM = `<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>skein.systems</groupId>
@@ -81,6 +94,17 @@ const POM = `<project xmlns="http://maven.apache.org/POM/4.0.0">
       <groupId>org.apache.kafka</groupId>
       <artifactId>kafka_2.13</artifactId>
       <version>${VERSION}</version>
+    </dependency>
+    <dependency>
+      <groupId>org.apache.kafka</groupId>
+      <artifactId>kafka-tools</artifactId>
+      <version>${VERSION}</version>
+      <exclusions>
+        <exclusion>
+          <groupId>org.apache.kafka</groupId>
+          <artifactId>connect-runtime</artifactId>
+        </exclusion>
+      </exclusions>
     </dependency>
     <dependency>
       <groupId>org.apache.logging.log4j</groupId>

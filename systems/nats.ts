@@ -1,12 +1,16 @@
-// nats-server with JetStream, built by Go from its released module.
+// nats-server with JetStream, and the project's own command line tool, which has its benchmarks: built by
+// Go from their released modules.
 import { writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
-import type { Place, System } from './system.ts'
-import { GO, runTool } from './tools.ts'
+import { installPathOf } from './paths.ts'
+import type { Place, Program, System } from './system.ts'
+import { GO, runTool, type RunOptions } from './tools.ts'
 
 const VERSION = '2.15.2'
 const PROGRAM = join('bin', 'nats-server')
+const TOOL_MODULE = 'github.com/nats-io/natscli@v0.4.0'
+const TOOL = join('bin', 'nats')
 /** Frames are far smaller; it is the largest that the NATS project advises. */
 const MESSAGE_BYTES_MAX = 8 * 1024 * 1024
 const PROBE_MS = 2_000
@@ -18,7 +22,7 @@ export const nats: System = {
   hasPeerPort: false,
   installTools: [GO],
   runTools: [],
-  files: [PROGRAM],
+  files: [PROGRAM, TOOL],
   startLimitMs: 30_000,
 
   async install(installPath, options) {
@@ -27,6 +31,7 @@ export const nats: System = {
       cwd: installPath,
       env: { GOBIN: join(installPath, 'bin'), GO111MODULE: 'on' },
     })
+    await installTool(installPath, options)
   },
 
   async installedVersion(installPath) {
@@ -45,6 +50,22 @@ export const nats: System = {
   probe: ({ host, port }) => probe(host, port),
 
   address: ({ host, port }) => `nats://${host}:${port}`,
+}
+
+/** The command line tool `nats`, with these words. */
+export function natsTool(words: readonly string[]): Program {
+  return { command: join(installPathOf(nats), TOOL), words }
+}
+
+/** Not by `go install`, which asks for the list of all versions first: not every proxy gives it. */
+async function installTool(installPath: string, options: RunOptions): Promise<void> {
+  let source = ''
+  await runTool('go', ['mod', 'download', '-json', TOOL_MODULE], {
+    cwd: installPath,
+    env: { GO111MODULE: 'on' },
+    onLine: (line) => (source = /"Dir": "(.*)"/.exec(line)?.[1] ?? source),
+  })
+  await runTool('go', ['build', '-C', source, '-o', join(installPath, TOOL), './nats'], options)
 }
 
 /** nats-server reads JSON as its own format. */

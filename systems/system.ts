@@ -18,6 +18,8 @@ export interface NatsOptions {
 export interface KafkaOptions {
   /** SASL/PLAIN on the clients' listener, with this one user. */
   readonly sasl?: { readonly username: string; readonly password: string }
+  /** Heap and garbage collector as Kafka's start scripts have them, instead of half a heap. */
+  readonly vendorJava?: boolean
 }
 
 export interface ZenohOptions {

@@ -183,7 +183,7 @@ class Lane {
 
 const costOf = ({ value }: Outgoing): number => value.length + MESSAGE_OVERHEAD_BYTES
 
-interface TopicBatches {
+export interface TopicBatches {
   readonly name: string
   readonly batches: readonly { readonly partition: number; readonly bytes: Buffer }[]
 }
@@ -207,12 +207,12 @@ function encodeTopics(
 }
 
 /** In the library's own kind of buffer, because it copies any other first. */
-function crcOf({ Writer, crc32c }: KafkaPackage, bytes: Buffer): number {
+export function crcOf({ Writer, crc32c }: KafkaPackage, bytes: Buffer): number {
   return crc32c(Writer.create().append(bytes).dynamicBuffer)
 }
 
 /** Produce, version 9: as the library's own call, but for batches that are encoded already. */
-function produce(
+export function produce(
   { createAPI, produceV9, Writer }: KafkaPackage,
   connection: Connection,
   topics: TopicBatches[],

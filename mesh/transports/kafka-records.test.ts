@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import * as kafka from '@platformatic/kafka'
 import { describe, expect, it } from 'vitest'
-import { decodeBatches, encodeBatch } from './kafka-records.ts'
+import { HEAD_BYTES, decodeBatches, encodeBatch, recordBytes } from './kafka-records.ts'
 
 interface Read {
   readonly offset: number
@@ -61,6 +61,34 @@ describe('record batches', () => {
     )
   })
 
+  it('a compressed batch with a producer - is decoded, here and by the client library', () => {
+    fc.assert(
+      fc.property(values, (sent) => {
+        const entries = sent.map((value) => ({ key: Buffer.from('t/1/x'), value }))
+        const producer = { id: 7n, epoch: 2, sequence: 40 }
+        const options = { producer, compress: true }
+        const bytes = encodeBatch(entries, 1_700_000_000_000, kafka.crc32c, options)
+        const batch = kafka.readRecordsBatch(kafka.Reader.from(bytes))
+        expect(batch.crc).toBe(kafka.crc32c(bytes.subarray(21)))
+        expect([batch.producerId, batch.producerEpoch, batch.firstSequence]).toEqual([7n, 2, 40])
+        expect(batch.records.map(({ value }) => [...value!])).toEqual(sent.map((each) => [...each]))
+        expect(decode(bytes).records.map(({ value }) => [...value])).toEqual(
+          sent.map((each) => [...each]),
+        )
+      }),
+    )
+  })
+
+  it('the bytes that a record is said to add - are those it adds', () => {
+    fc.assert(
+      fc.property(values, (sent) => {
+        const entries = sent.map((value) => ({ key: Buffer.from('t/1/x'), value }))
+        const sizes = entries.map(recordBytes)
+        expect(encode(sent).length).toBe(sizes.reduce((sum, size) => sum + size, HEAD_BYTES))
+      }),
+    )
+  })
+
   it('a large value and a long batch - keep their lengths', () => {
     const large = Buffer.alloc(8 * 1024 * 1024, 5)
     expect(decode(encode([large])).records[0]!.value.equals(large)).toBe(true)
@@ -86,7 +114,7 @@ describe('record batches', () => {
     expect(records.length).toBe(1)
   })
 
-  it('a compressed batch, and a record without key - are counted and passed over', () => {
+  it('a batch of another compression, and a record without key - are counted and passed over', () => {
     const messages = [{ topic: 'x', key: Buffer.from('t/1/x'), value: Buffer.from('a') }]
     const compressed = kafka.createRecordsBatch(messages, { compression: 'gzip' }).buffer
     const keyless = kafka.createRecordsBatch([{ topic: 'x', value: Buffer.from('b') }]).buffer
@@ -97,16 +125,24 @@ describe('record batches', () => {
     expect(records.map(({ value }) => value.toString())).toEqual(['c'])
   })
 
-  it('damaged bytes - never throw, never go back', () => {
-    const bytes = encode([Buffer.alloc(20), Buffer.alloc(200), Buffer.alloc(3)])
-    const damage = fc.array(fc.tuple(fc.nat(bytes.length - 1), fc.nat(255)), { maxLength: 8 })
-    fc.assert(
-      fc.property(damage, (changes) => {
-        const damaged = Buffer.from(bytes)
-        for (const [index, byte] of changes) damaged[index] = byte
-        expect(decode(damaged, 5).next).toBeGreaterThanOrEqual(5)
-      }),
-    )
+  it.each([false, true])(
+    'damaged bytes, compressed: %s - never throw, never go back',
+    (compress) => {
+      const sent = [Buffer.alloc(20), Buffer.alloc(200), Buffer.alloc(3)]
+      const entries = sent.map((value) => ({ key: Buffer.from('t/1/x'), value }))
+      const bytes = encodeBatch(entries, 1_700_000_000_000, kafka.crc32c, { compress })
+      const damage = fc.array(fc.tuple(fc.nat(bytes.length - 1), fc.nat(255)), { maxLength: 8 })
+      fc.assert(
+        fc.property(damage, (changes) => {
+          const damaged = Buffer.from(bytes)
+          for (const [index, byte] of changes) damaged[index] = byte
+          expect(decode(damaged, 5).next).toBeGreaterThanOrEqual(5)
+        }),
+      )
+    },
+  )
+
+  it('any bytes - never throw', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300 }), (garbage) => {
         decode(Buffer.from(garbage))

@@ -6,15 +6,32 @@
 //           last offset delta 4 · base timestamp 8 · greatest 8 · producer 8 + 2 · sequence 4 · count 4
 //   record  length · attributes 1 · timestamp delta · offset delta · key length · key ·
 //           value length · value · headers          (numbers without a size: zigzag varints)
+//
+// The records of a compressed batch are one zstd frame; of the other compressions none is read.
+import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 
 export interface Entry {
   readonly key: Buffer
   readonly value: Uint8Array
 }
 
+export interface BatchOptions {
+  /** Tells the broker a batch that is sent again from a new one (KIP-98). */
+  readonly producer?: ProducerState
+  readonly compress?: boolean
+}
+
+export interface ProducerState {
+  /** As the broker gave them. */
+  readonly id: bigint
+  readonly epoch: number
+  /** Of the first record in its partition. */
+  readonly sequence: number
+}
+
 export interface RecordSink {
   record(offset: number, key: Buffer, value: Buffer): void
-  /** Records that cannot be read: compressed, of another format, torn, without key or value. */
+  /** Records that cannot be read: compressed other than by zstd, of another format, torn, without key or value. */
   rejected(count: number): void
 }
 
@@ -24,23 +41,45 @@ const MAGIC_AT = 16
 const CRC_AT = 17
 /** Where the bytes begin that the CRC covers. */
 const ATTRIBUTES_AT = 21
-const HEAD_BYTES = 61
+export const HEAD_BYTES = 61
 const COMPRESSION_BITS = 0b111
+const ZSTD = 4
+/** Beyond what a broker takes as one batch, whatever it was made to unfold to. */
+const UNFOLDED_BYTES_MAX = 64 * 1024 * 1024
 const CONTROL_BIT = 0b10_0000
 /** Attributes, timestamp delta 0 and no headers: one byte each. */
 const RECORD_FIXED_BYTES = 3
+/** No id: nothing is sent twice, so the broker has no duplicates to look for. */
+const NO_PRODUCER: ProducerState = { id: -1n, epoch: -1, sequence: -1 }
 
 /** One batch of at least one record, stamped `nowMs`. */
 export function encodeBatch(
   entries: readonly Entry[],
   nowMs: number,
   crc32c: (bytes: Buffer) => number,
+  { producer = NO_PRODUCER, compress = false }: BatchOptions = {},
 ): Buffer {
+  const whole = writeRecords(entries)
+  const bytes = compress
+    ? Buffer.concat([whole.subarray(0, HEAD_BYTES), zstdCompressSync(whole.subarray(HEAD_BYTES))])
+    : whole
+  writeHead(bytes, entries.length, BigInt(Math.floor(nowMs)), compress ? ZSTD : 0, producer)
+  bytes.writeUInt32BE(crc32c(bytes.subarray(ATTRIBUTES_AT)), CRC_AT)
+  return bytes
+}
+
+/** How many bytes a record adds to a batch that is not compressed; `index`: its place there. */
+export function recordBytes(entry: Entry, index: number): number {
+  const length = recordLength(entry, index)
+  return varintBytes(length) + length
+}
+
+/** Behind room for the head. */
+function writeRecords(entries: readonly Entry[]): Buffer {
   const lengths = entries.map(recordLength)
   let size = HEAD_BYTES
   for (const length of lengths) size += varintBytes(length) + length
   const bytes = Buffer.allocUnsafe(size)
-  writeHead(bytes, entries.length, BigInt(Math.floor(nowMs)))
   let at = HEAD_BYTES
   for (const [index, { key, value }] of entries.entries()) {
     at = writeVarint(bytes, at, lengths[index]!)
@@ -53,23 +92,27 @@ export function encodeBatch(
     bytes.set(value, at)
     at = bytes.writeUInt8(0, at + value.length)
   }
-  bytes.writeUInt32BE(crc32c(bytes.subarray(ATTRIBUTES_AT)), CRC_AT)
   return bytes
 }
 
-function writeHead(bytes: Buffer, count: number, nowMs: bigint): void {
+function writeHead(
+  bytes: Buffer,
+  count: number,
+  nowMs: bigint,
+  attributes: number,
+  { id, epoch, sequence }: ProducerState,
+): void {
   bytes.writeBigInt64BE(0n, 0)
   bytes.writeInt32BE(bytes.length - LENGTH_AT - 4, LENGTH_AT)
   bytes.writeInt32BE(-1, 12)
   bytes.writeInt8(MAGIC, MAGIC_AT)
-  bytes.writeInt16BE(0, ATTRIBUTES_AT)
+  bytes.writeInt16BE(attributes, ATTRIBUTES_AT)
   bytes.writeInt32BE(count - 1, 23)
   bytes.writeBigInt64BE(nowMs, 27)
   bytes.writeBigInt64BE(nowMs, 35)
-  // No producer id: nothing is sent twice, so the broker has no duplicates to look for.
-  bytes.writeBigInt64BE(-1n, 43)
-  bytes.writeInt16BE(-1, 51)
-  bytes.writeInt32BE(-1, 53)
+  bytes.writeBigInt64BE(id, 43)
+  bytes.writeInt16BE(epoch, 51)
+  bytes.writeInt32BE(sequence, 53)
   bytes.writeInt32BE(count, 57)
 }
 
@@ -97,11 +140,12 @@ function decodeBatch(batch: Buffer, base: number, from: number, sink: RecordSink
   // Marks the end of a transaction; holds nothing.
   if ((attributes & CONTROL_BIT) !== 0) return
   const count = batch.readInt32BE(57)
-  if (batch[MAGIC_AT] !== MAGIC || (attributes & COMPRESSION_BITS) !== 0) {
+  const records = batch[MAGIC_AT] === MAGIC ? recordsOf(batch, attributes) : undefined
+  if (records === undefined) {
     sink.rejected(Math.max(1, count))
     return
   }
-  const cursor = new Cursor(batch, HEAD_BYTES)
+  const cursor = new Cursor(records)
   for (let index = 0; index < count; index += 1) {
     try {
       readRecord(cursor, base, from, sink)
@@ -110,6 +154,19 @@ function decodeBatch(batch: Buffer, base: number, from: number, sink: RecordSink
       sink.rejected(count - index)
       return
     }
+  }
+}
+
+/** Undefined when they are compressed in a way that is not read, or do not unfold. */
+function recordsOf(batch: Buffer, attributes: number): Buffer | undefined {
+  const records = batch.subarray(HEAD_BYTES)
+  const compression = attributes & COMPRESSION_BITS
+  if (compression === 0) return records
+  if (compression !== ZSTD) return undefined
+  try {
+    return zstdDecompressSync(records, { maxOutputLength: UNFOLDED_BYTES_MAX })
+  } catch {
+    return undefined
   }
 }
 

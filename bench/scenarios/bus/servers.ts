@@ -1,0 +1,69 @@
+// 1 against 5 brokers or storage peers, with one copy of everything.
+import { busCell, flatAndPaced, serversMax, type Experiment } from './experiment.ts'
+import { counted } from '../sentences.ts'
+import {
+  againstInEach,
+  barsOf,
+  findingOf,
+  oneBrokerSentence,
+  skeinAgainstKafka,
+  tableOf,
+  TOLD,
+  type Variant,
+} from './telling.ts'
+
+const SERVERS = [1, 5]
+
+const nameOf = (servers: number): string => counted(servers, 'server')
+
+const variant: Variant = ({ setting }) => nameOf(setting.stores ?? setting.copies)
+
+export const servers: Experiment = {
+  name: 'servers',
+
+  groups(bench) {
+    const { systems, setting, load } = bench
+    const cells = systems.flatMap((system) =>
+      SERVERS.filter((count) => count <= serversMax(system)).map((stores) =>
+        busCell(
+          servers,
+          nameOf(stores),
+          { ...setting, system, ...(stores > 1 && { stores }) },
+          load,
+        ),
+      ),
+    )
+    return flatAndPaced(cells, bench)
+  },
+
+  section: (runs, floorOf) => ({
+    title: '1 against 5 brokers or storage peers',
+    finding: findingOf([
+      againstInEach(
+        runs,
+        variant,
+        [nameOf(5), nameOf(1)],
+        [TOLD.throughput, TOLD.cpu, TOLD.receiptP50],
+        floorOf,
+      ),
+      ...SERVERS.map((count) =>
+        skeinAgainstKafka(runs, variant, nameOf(count), [TOLD.throughput], floorOf),
+      ),
+      oneBrokerSentence(runs),
+      'They share one machine and one disk: more of them bring no more of either.',
+    ]),
+    tables: [
+      tableOf(runs, variant, [
+        TOLD.throughput,
+        TOLD.fsyncs,
+        TOLD.cpu,
+        TOLD.receiptP50,
+        TOLD.receiptP99,
+      ]),
+    ],
+    plots: [
+      barsOf(runs, variant, TOLD.throughput, 'servers'),
+      barsOf(runs, variant, TOLD.cpu, 'servers'),
+    ],
+  }),
+}

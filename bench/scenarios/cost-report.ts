@@ -1,0 +1,84 @@
+// What the runs of `cost` say, and what a sample takes in each encoding.
+import type { Cell, Column, Plot, Report, Section } from '../report/report.ts'
+import type { Run } from '../result.ts'
+import { byCell } from './cells.ts'
+import { compare, FIGURES, floorOf, median, ratioText, type Figure } from './figures.ts'
+
+const COLUMNS: readonly (Column & { readonly figure: Figure })[] = [
+  { name: 'CPU', unit: 's', figure: FIGURES.cpuPerMillion },
+  { name: 'memory', unit: 'MiB', figure: (run) => FIGURES.memoryBytes(run) / 2 ** 20 },
+  { name: 'written to disk', unit: 'MB', figure: FIGURES.writtenPerSample },
+  { name: 'sent', unit: 'MB', figure: FIGURES.sentPerSample },
+  { name: 'fsyncs', figure: FIGURES.fsyncsPerMillion },
+]
+
+export function costReport(question: string, runs: readonly Run[]): Report {
+  const byLoad = Map.groupBy(runs, ({ load, setting }) => {
+    const what =
+      load.samplesPerFrame === 1 ? 'a sample a message' : `frames of ${load.samplesPerFrame}`
+    const rate = load.rate!.toLocaleString('en')
+    return `${what}, ${rate} samples/s, ${setting.tier}, compression ${setting.compress ? 'on' : 'off'}`
+  })
+  return {
+    title: 'Cost',
+    question,
+    sections: [...byLoad].map(([title, of]) => section(title, of)),
+  }
+}
+
+function section(title: string, runs: readonly Run[]): Section {
+  const { cells, controls } = byCell(runs)
+  const [first] = cells
+  if (first === undefined) return { title, finding: 'Nothing was measured.' }
+  const [name, own] = first
+  const floor = floorOf(own, controls, FIGURES.cpuPerMillion)
+  const rows = [...cells].map(([system, of]): Cell[] => [
+    system,
+    ...COLUMNS.map(({ figure }) => median(of, figure)),
+    of === own ? '' : ratioText(compare(own, of, FIGURES.cpuPerMillion, floor)),
+  ])
+  const columns = [
+    { name: 'a million samples' },
+    ...COLUMNS.map(({ name: column, unit }) => ({ name: column, ...(unit && { unit }) })),
+    { name: `CPU of ${name} over it`, unit: 'ratio' },
+  ]
+  return {
+    title,
+    finding:
+      'Medians over blocks, all processes together: servers, one publisher, one subscriber. Memory is ' +
+      `what they hold at the end, not for a million. The noise of CPU here is ± ${Math.round((floor - 1) * 100)} %.`,
+    tables: [{ columns, rows }],
+    plots: [cpuBars(cells)],
+  }
+}
+
+/** Whose CPU: by process, one beside the other. */
+function cpuBars(cells: ReadonlyMap<string, readonly Run[]>): Plot {
+  const parts = ['server', 'publisher', 'subscriber'] as const
+  return {
+    title: 'CPU of a million samples, by part',
+    kind: 'bars',
+    x: { label: 'part' },
+    y: { label: 'CPU', unit: 's / million samples' },
+    series: [...cells].map(([name, runs]) => ({
+      name,
+      points: parts.flatMap((part) => {
+        const y = median(runs, cpuOf(part))
+        return y === undefined ? [] : [{ x: part, y }]
+      }),
+    })),
+  }
+}
+
+function cpuOf(part: 'server' | 'publisher' | 'subscriber'): Figure {
+  return (run) => {
+    const all = Object.entries(run.cost.cpuSeconds)
+    const seconds = all
+      .filter(([name]) =>
+        part === 'server' ? !/^(publisher|subscriber)-/.test(name) : name.startsWith(part),
+      )
+      .reduce((sum, [, value]) => sum + value, 0)
+    const total = all.reduce((sum, [, value]) => sum + value, 0)
+    return total === 0 ? undefined : (FIGURES.cpuPerMillion(run) * seconds) / total
+  }
+}

@@ -1,0 +1,59 @@
+// Does the cost of a sample stay what it is? From 10 to 10,000 sources in one publisher, from 1 to 8
+// publishing processes, from 1 to 5 storage peers.
+import type { Load } from '../load.ts'
+import type { Options } from '../options.ts'
+import type { Cell } from '../run/run.ts'
+import { baseLoad, cellOf, settingName, settingsOf } from './cells.ts'
+import { scaleReport } from './scale-report.ts'
+import type { Context, Scenario } from './scenario.ts'
+
+const SOURCES = [10, 100, 1_000, 10_000]
+const PUBLISHERS = [1, 2, 4, 8]
+const STORES = [1, 2, 3, 5]
+const RATE = 10_000
+/** Over this many sources where something else is varied. */
+const SOURCES_FIXED = 1_000
+const QUICK = { blocks: 2, warmupSeconds: 1, seconds: 3 } as const
+const FULL = { blocks: 5, warmupSeconds: 2, seconds: 8 } as const
+const QUESTION = 'Does the cost of a sample stay the same with more sources, publishers and stores?'
+
+export const scale: Scenario = {
+  name: 'scale',
+  question: QUESTION,
+
+  async measure(context: Context) {
+    const { options, runner } = context
+    const { blocks } = options.quick ? QUICK : FULL
+    // Step by step: the systems side by side at each.
+    const groups = SOURCES.map((sources) => steps(context, { sources }))
+    groups.push(...PUBLISHERS.slice(1).map((publishers) => steps(context, { publishers })))
+    groups.push(...STORES.slice(1).map((stores) => storeStep(context, stores)))
+    await runner.blocks(groups, options.blocks ?? blocks)
+  },
+
+  report: ({ runner }: Context) => scaleReport(QUESTION, runner.runs),
+}
+
+function steps({ options, systems }: Context, more: Partial<Load>): Cell[] {
+  return settings(options, systems).map((setting) => cellOf(setting, loadOf(options, more)))
+}
+
+/** Skein only: a broker is one node here. One copy whatever their number, so that the work is the same. */
+function storeStep({ options }: Context, stores: number): Cell[] {
+  return settings(options, ['skein']).map((setting) =>
+    cellOf({ ...setting, stores }, loadOf(options, {}), settingName(setting)),
+  )
+}
+
+function settings(
+  { tiers = ['synced'], tunings = ['default'], compress }: Options,
+  systems: Context['systems'],
+) {
+  return settingsOf({ systems, tier: tiers[0]!, tunings, compress })
+}
+
+function loadOf(options: Options, more: Partial<Load>): Load {
+  const load = baseLoad(options, options.quick ? QUICK : FULL)
+  const rate = options.rates?.[0] ?? RATE
+  return { ...load, sources: SOURCES_FIXED, rate, ...more }
+}
