@@ -8,6 +8,7 @@ import { MeshError } from './errors.ts'
 import { encodeFrame, type Frame } from './frame.ts'
 import type { Epoch, SchemaId } from './names.ts'
 import type { Fields, Sample, Value } from './sample.ts'
+import { NumberRanges } from './schema-ranges.ts'
 import {
   annotationKeywords,
   annotationsOf,
@@ -144,6 +145,7 @@ class CompiledSchema implements Schema {
   readonly fields: readonly string[]
   readonly inferred: boolean
   private readonly types: ReadonlyMap<string, number>
+  private readonly ranges: NumberRanges
   private check: ValidateFunction | undefined
 
   constructor(canonical: string) {
@@ -157,9 +159,11 @@ class CompiledSchema implements Schema {
     this.types = fieldTypes(this.json)
     this.fields = [...this.types.keys()].sort()
     this.inferred = this.json['x-inferred'] === true
+    this.ranges = new NumberRanges(this.json)
   }
 
   validate(fields: Fields): string | undefined {
+    if (this.ranges.accepts(fields)) return undefined
     // Not Object.entries: this runs for every sample published, and for-in allocates nothing.
     for (const name in fields) {
       const fault = this.valueFault(name, fields[name]!)
