@@ -7,8 +7,6 @@ export const BENCH_ERROR_CODES = [
   'BENCH_RESULT_INVALID',
   /** Two results whose figures say nothing about each other; names what differs. */
   'BENCH_MACHINES_DIFFER',
-  /** An option of the command line. */
-  'BENCH_OPTION_INVALID',
   /** A system or one of its clients ended, or did not answer in time. */
   'BENCH_SYSTEM_FAILED',
   /** By Ctrl-C or SIGTERM: what was measured before is kept. */

@@ -68,7 +68,7 @@ export function scenarioCommand(
     .option('--samples-per-frame <numbers>', 'samples in a frame or message', numbers(1))
     .option('--rate <numbers>', 'offered samples/s', numbers(1))
     .option('--blocks <number>', 'repetitions of everything, interleaved', number(1))
-    .option('--seconds <number>', 'length of each measured window', number(1))
+    .option('--seconds <number>', 'length of each measured window', number(0.1))
     .option('--compress', 'compression on, in every system')
     .option('--quick', 'minutes instead of an hour')
     .option('--seed <number>', 'of payloads, schedules and orders', number(0), 1)

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { BENCH_ERROR_CODES } from '../bench/errors.ts'
 import { MESH_ERROR_CODES } from '../mesh/index.ts'
 import { NODE_ERROR_CODES } from '../nodes/errors.ts'
 import { SIM_ERROR_CODES } from '../sim/errors.ts'
@@ -22,6 +23,7 @@ const codes = new Set<string>([
   ...NODE_ERROR_CODES,
   ...SIM_ERROR_CODES,
   ...SYSTEM_ERROR_CODES,
+  ...BENCH_ERROR_CODES,
   ...codesIn(
     /\bHTTP_[A-Z_]+\b/g,
     ...['http-errors.ts', 'server.ts', 'reply-stream.ts', 'peer-routes.ts', 'public-routes.ts'].map(

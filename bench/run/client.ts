@@ -62,7 +62,8 @@ export class Client implements AsyncDisposable {
   }
 
   send(message: ToClient): void {
-    if (this.child.connected) this.child.send(message)
+    // That it has ended, next() tells.
+    if (this.child.connected) this.child.send(message, () => undefined)
   }
 
   /** The next message of that type. @throws BenchError BENCH_SYSTEM_FAILED when the process fails instead. */

@@ -6,9 +6,12 @@ import type { Producer } from '../systems/system.ts'
 import { batchNumber, type Assignment } from './messages.ts'
 import { Pacer } from './pacer.ts'
 
-/** Samples and messages without their receipt, the same bound for every system. */
+/** Samples, messages and bytes without their receipt, the same bounds for every system. */
 const PENDING_SAMPLES_MAX = 200_000
 const PENDING_MESSAGES_MAX = 32_768
+const PENDING_BYTES_MAX = 16 * 1024 * 1024
+/** It goes on when so much of the bound is left. */
+const GO_ON_BELOW = 0.75
 /** Published in one turn of the event loop, so that a client can pack them. */
 const BURST_SAMPLES = 1_000
 const BURST_MESSAGES = 500
@@ -24,6 +27,7 @@ export interface GeneratorOptions {
 export class Generator {
   published = 0
   private batches = 0
+  private goOn: (() => void) | undefined
   private readonly options: GeneratorOptions
 
   constructor(options: GeneratorOptions) {
@@ -50,16 +54,46 @@ export class Generator {
 
   /** Publishes until `endUs`; waits while too much is without its receipt. */
   async flatOut(endUs: number): Promise<void> {
-    const { assignment, producer, receipts } = this.options
+    const { assignment, producer } = this.options
     const { samplesPerFrame } = assignment.load
-    const pendingMax = Math.min(PENDING_SAMPLES_MAX, PENDING_MESSAGES_MAX * samplesPerFrame)
     const burst = Math.max(1, Math.min(BURST_MESSAGES, Math.floor(BURST_SAMPLES / samplesPerFrame)))
     while (nowUs() < endUs) {
       for (let i = 0; i < burst; i++) this.publishBatch()
       producer.kick?.()
       await turn()
-      while (this.published - receipts() > pendingMax && nowUs() < endUs) await turn()
+      if (this.pending > this.pendingMax()) await this.room(endUs)
     }
+  }
+
+  /** Call it when samples have got their receipt: the generator may wait for that. */
+  settled(): void {
+    if (this.goOn !== undefined && this.pending <= this.pendingMax() * GO_ON_BELOW) this.goOn()
+  }
+
+  private get pending(): number {
+    return this.published - this.options.receipts()
+  }
+
+  /** Samples. */
+  private pendingMax(): number {
+    const { assignment, producer } = this.options
+    const { samplesPerFrame } = assignment.load
+    const samplesPerByte = this.published / Math.max(1, producer.sentBytes())
+    return Math.min(
+      PENDING_SAMPLES_MAX,
+      PENDING_MESSAGES_MAX * samplesPerFrame,
+      Math.max(samplesPerFrame, PENDING_BYTES_MAX * samplesPerByte),
+    )
+  }
+
+  /** Resolves when there is room for more, or at `endUs`. */
+  private async room(endUs: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.goOn = resolve
+    const timer = setTimeout(resolve, (endUs - nowUs()) / 1000)
+    await promise
+    clearTimeout(timer)
+    this.goOn = undefined
   }
 
   private publishBatch(): void {

@@ -17,7 +17,7 @@ import { plannedUs } from './plan.ts'
 import { Tally } from './tally.ts'
 
 /** How long receipts may take once all is published. */
-const DRAIN_MS = 30_000
+const DRAIN_MS = 60_000
 const LOOK_MS = 5
 
 serveClient(async (assignment) => {
@@ -72,10 +72,12 @@ class Publishing {
       onReceipt: (samples) => {
         const atUs = nowUs()
         for (const { timeUs } of samples) this.receipts.add(numberOf(baseUs, timeUs), atUs)
+        this.generator.settled()
       },
       onLost: (count, why) => {
         this.lost += count
         this.lostWhy ??= why
+        this.generator.settled()
       },
     })
     this.generator = new Generator({

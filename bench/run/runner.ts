@@ -65,14 +65,19 @@ export class Runner implements AsyncDisposable {
   /** Measures a cell once and keeps the result. @throws when interrupted. */
   async run(cell: Cell, block: number, more: Partial<RunOptions> = {}): Promise<Run> {
     this.signal.throwIfAborted()
-    const deployment = await this.deployment(cell.setting)
-    const proof = await this.proof(cell, deployment)
-    const [channelName, scratch] = [this.channelName(), this.directory!]
-    const run = await runCell({ cell, block, deployment, channelName, scratch, ...more })
+    const proof = await this.proof(cell, await this.deployment(cell.setting))
+    const run = await this.once(cell, block, more)
     const judged = proof === undefined ? run : { ...run, voids: [...run.voids, proof] }
     this.runs.push(judged)
     this.say(progressLine(judged))
     return judged
+  }
+
+  /** Runs a cell and keeps nothing of it: the compilers of a server that has just started are not done. */
+  async rehearse(cell: Cell): Promise<void> {
+    this.signal.throwIfAborted()
+    this.say(`rehearsing ${cell.name}`)
+    await this.once(cell, 0)
   }
 
   channelName(): string {
@@ -113,11 +118,19 @@ export class Runner implements AsyncDisposable {
     if (this.directory !== undefined) await rm(this.directory, { recursive: true, force: true })
   }
 
+  private async once(cell: Cell, block: number, more: Partial<RunOptions> = {}): Promise<Run> {
+    const deployment = await this.deployment(cell.setting)
+    const [channelName, scratch] = [this.channelName(), this.directory!]
+    return await runCell({ cell, block, deployment, channelName, scratch, ...more })
+  }
+
   /** What is wrong with the tier that a setting claims; tried once for each setting. */
   private async proof(cell: Cell, deployment: Deployment): Promise<string | undefined> {
     if (!cell.system.persists) return undefined
     const { setting } = cell
-    const key = JSON.stringify(setting)
+    // Compression changes nothing of when a receipt comes.
+    const { compress: _, ...rest } = setting
+    const key = JSON.stringify(rest)
     if (!this.proofs.has(key)) {
       const proof = await proveTier(cell, deployment, this.channelName())
       this.say(`  ${cell.name}: ${proof.finding}`)

@@ -1,6 +1,6 @@
 // Where a consumer keeps what it gets, as the programs beside a broker do: rows of a database, or lines of
 // a file. Each batch is on the disk, with one sync, when write() returns.
-import { appendFileSync, closeSync, fdatasyncSync, mkdirSync, openSync, rmSync } from 'node:fs'
+import { appendFileSync, closeSync, fsyncSync, mkdirSync, openSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import type { Fields } from '../../mesh/index.ts'
@@ -117,7 +117,7 @@ class CsvSink implements Sink {
       text += line([source, timeUs, ...this.names.map((name) => fields[name])])
     }
     appendFileSync(this.file, text)
-    fdatasyncSync(this.file)
+    fsyncSync(this.file)
   }
 
   close(): void {

@@ -1,5 +1,6 @@
 // A process that subscribes: notes which samples come, and when.
 import { cpuUsage } from 'node:process'
+import type { Load } from '../load.ts'
 import { nowUs } from '../measure/clock.ts'
 import { numberOf, readingsOf } from '../readings.ts'
 import { clientOf } from '../systems/clients.ts'
@@ -23,10 +24,9 @@ serveClient(async ({ channel, load, process, baseUs, fromStart, sinkPath }) => {
     const atUs = nowUs()
     for (const { timeUs } of samples) tally.add(numberOf(baseUs, timeUs), atUs)
   }
-  const names = Object.keys(
-    readingsOf({ ...load, sources: 1 }, baseUs).schema['properties'] as object,
-  )
-  const persister = load.sink && new Persister({ kind: load.sink, path: sinkPath!, names }, arrive)
+  const persister =
+    load.sink &&
+    new Persister({ kind: load.sink, path: sinkPath!, names: namesOf(load, baseUs) }, arrive)
   const client = await clientOf(channel.setting.system)
   const [openedUs, cpu] = [nowUs(), cpuUsage()]
   const consumer = await client.openConsumer({
@@ -60,6 +60,12 @@ serveClient(async ({ channel, load, process, baseUs, fromStart, sinkPath }) => {
     },
   }
 })
+
+/** Of the fields that are published. */
+function namesOf(load: Load, baseUs: number): string[] {
+  const { schema } = readingsOf({ ...load, sources: 1 }, baseUs)
+  return Object.keys(schema['properties'] as object)
+}
 
 function rowsOf(samples: readonly Consumed[], source: string | undefined): Row[] {
   return samples.map((sample) => ({

@@ -30,6 +30,7 @@ async function measured(options: Partial<Options>, isVoid: (cell: Cell) => boole
       }
     },
     async keepOnly() {},
+    async rehearse() {},
   }
   const context = {
     options: { ...OPTIONS, ...options },
@@ -64,6 +65,12 @@ describe('bus-experiments', () => {
     const brokers = runs.filter(({ setting }) => setting.system === 'kafka')
     expect(brokers.every(({ setting }) => (setting.stores ?? setting.copies) === 1)).toBe(true)
     expect(notes.join()).toContain('one broker')
+  })
+
+  test('a system without the tier takes no part, and that is noted', async () => {
+    const { runs, notes } = await measured({ rates: [500], tiers: ['received'] })
+    expect(runs.every(({ setting }) => setting.system === 'skein')).toBe(true)
+    expect(notes.join()).toMatch(/without kafka.*received/)
   })
 
   test('a report of void runs has no figures, and says why', async () => {

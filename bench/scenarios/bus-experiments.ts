@@ -3,6 +3,9 @@
 import type { Options } from '../options.ts'
 import type { Report, Section } from '../report/report.ts'
 import type { Run } from '../result.ts'
+import type { Cell } from '../run/run.ts'
+import { BLOCKS_MIN } from '../stats/ratio.ts'
+import { BENCH_SYSTEMS } from '../systems/index.ts'
 import { BUS_SYSTEMS, runsOf, type Bench, type Experiment } from './bus/experiment.ts'
 import { CONTROLLED, encoding } from './bus/encoding.ts'
 import { flushing } from './bus/flushing.ts'
@@ -14,9 +17,8 @@ import { servers } from './bus/servers.ts'
 import { isBeyond } from './bus/steps.ts'
 import type { FloorOf } from './bus/telling.ts'
 import { theirs } from './bus/theirs.ts'
-import { baseLoad, CONTROL } from './cells.ts'
+import { baseLoad, cellOf, CONTROL } from './cells.ts'
 import { floorOf } from './figures.ts'
-import { BLOCKS_MIN } from '../stats/ratio.ts'
 import type { Context, Scenario } from './scenario.ts'
 import { counted, voidSentence } from './sentences.ts'
 
@@ -32,10 +34,10 @@ const EXPERIMENTS: readonly Experiment[] = [
 
 const QUICK = {
   blocks: 1,
-  warmupSeconds: 0.5,
+  warmupSeconds: 1,
   seconds: 1.5,
   rates: [5_000, 50_000],
-  processes: [1, 2, 4],
+  processes: [1, 4],
 } as const
 const FULL = {
   blocks: 3,
@@ -44,6 +46,8 @@ const FULL = {
   rates: [2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000],
   processes: [1, 2, 4, 8],
 } as const
+/** Until a new JVM has compiled what it needs most. */
+const REHEARSAL_S = 5
 /** Samples/s at which latencies are looked at. */
 const RATE = 1_000
 const QUESTION =
@@ -58,14 +62,13 @@ export const busExperiments: Scenario = {
   question: QUESTION,
 
   async measure(context) {
-    const { options, runner } = context
+    const { runner } = context
     const bench = benchOf(context)
-    if (bench.systems.includes('kafka')) runner.notes.push(ONE_BROKER)
+    runner.notes.push(...notesOf(context, bench))
     const all = EXPERIMENTS.map((experiment) => experiment.groups(bench))
+    if (bench.isFlatOut) for (const cell of rehearsals(bench)) await runner.rehearse(cell)
     for (const [index, groups] of all.entries()) {
-      await runner.blocks(groups, options.blocks ?? planOf(options).blocks, (cell) =>
-        isBeyond(cell, runner.runs),
-      )
+      await runner.blocks(groups, bench.blocks, (cell) => isBeyond(cell, runner.runs))
       await runner.keepOnly(all.slice(index + 1).flat(2))
     }
   },
@@ -84,6 +87,22 @@ export const busExperiments: Scenario = {
       theirs,
     ],
   }),
+}
+
+function notesOf({ systems }: Context, bench: Bench): string[] {
+  const without = systems.filter((system) => !(bench.systems as readonly string[]).includes(system))
+  return [
+    ...(bench.systems.includes('kafka') ? [ONE_BROKER] : []),
+    ...without.map(
+      (system) =>
+        `without ${system}: the experiments are of Skein and Kafka, receipts ${bench.setting.tier}`,
+    ),
+  ]
+}
+
+/** What the first experiment measures first would otherwise pay for the start of the servers. */
+function rehearsals({ systems, setting, load }: Bench): Cell[] {
+  return systems.map((system) => cellOf({ ...setting, system }, { ...load, seconds: REHEARSAL_S }))
 }
 
 function noiseSentence(runs: readonly Run[]): string {
@@ -117,10 +136,14 @@ function benchOf({ options, systems }: Context): Bench {
   const plan = planOf(options)
   const { compress, rates } = options
   const load = baseLoad(options, plan)
+  const tier = options.tiers?.[0] ?? 'synced'
   return {
-    systems: BUS_SYSTEMS.filter((system) => systems.includes(system)),
+    blocks: options.blocks ?? plan.blocks,
+    systems: BUS_SYSTEMS.filter(
+      (system) => systems.includes(system) && BENCH_SYSTEMS[system].tiers.includes(tier),
+    ),
     setting: {
-      tier: options.tiers?.[0] ?? 'synced',
+      tier,
       tuning: options.tunings?.[0] ?? 'default',
       compress,
       copies: 1,
@@ -128,7 +151,7 @@ function benchOf({ options, systems }: Context): Bench {
     load: {
       ...load,
       readings: 'bus',
-      warmupSeconds: Math.min(load.warmupSeconds, load.seconds / 2),
+      warmupSeconds: Math.min(load.warmupSeconds, load.seconds / 3),
     },
     isFlatOut: rates === undefined,
     rate: rates?.[0] ?? RATE,

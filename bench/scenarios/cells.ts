@@ -49,10 +49,10 @@ export function cellOf(setting: Setting, load: Load, name = settingName(setting)
   return { name, setting, load, system: BENCH_SYSTEMS[setting.system] }
 }
 
-/** One cell a setting, and the first once more. */
-export function withControl(settings: readonly Setting[], load: Load): Cell[] {
+/** One cell a setting, and the first once more where there are blocks enough to tell noise from. */
+export function withControl(settings: readonly Setting[], load: Load, blocks: number): Cell[] {
   const cells = settings.map((setting) => cellOf(setting, load))
-  return [...cells, { ...cells[0]!, name: CONTROL }]
+  return blocks < 2 ? cells : [...cells, { ...cells[0]!, name: CONTROL }]
 }
 
 /** Runs of the control apart from those of all cells, by name: Skein's first, as they are compared. */
@@ -85,7 +85,7 @@ export function baseLoad(
     publishers: 1,
     subscribers: 0,
     schedule: 'poisson',
-    warmupSeconds: window.warmupSeconds,
+    warmupSeconds: Math.min(window.warmupSeconds, seconds ?? window.seconds),
     seconds: seconds ?? window.seconds,
     seed,
   }

@@ -2,6 +2,7 @@
 import type { Cell, Column, Plot, Report, Section } from '../report/report.ts'
 import type { Run } from '../result.ts'
 import { byCell } from './cells.ts'
+import { payloadName } from './payloads.ts'
 import { compare, FIGURES, floorOf, median, ratioText, type Figure } from './figures.ts'
 
 const COLUMNS: readonly (Column & { readonly figure: Figure })[] = [
@@ -14,10 +15,8 @@ const COLUMNS: readonly (Column & { readonly figure: Figure })[] = [
 
 export function costReport(question: string, runs: readonly Run[]): Report {
   const byLoad = Map.groupBy(runs, ({ load, setting }) => {
-    const what =
-      load.samplesPerFrame === 1 ? 'a sample a message' : `frames of ${load.samplesPerFrame}`
     const rate = load.rate!.toLocaleString('en')
-    return `${what}, ${rate} samples/s, ${setting.tier}, compression ${setting.compress ? 'on' : 'off'}`
+    return `${payloadName(load)}, ${rate} samples/s, ${setting.tier}, compression ${setting.compress ? 'on' : 'off'}`
   })
   return {
     title: 'Cost',

@@ -5,9 +5,13 @@ import { baseLoad, settingsOf, withControl } from './cells.ts'
 import { costReport } from './cost-report.ts'
 import type { Context, Scenario } from './scenario.ts'
 
-/** One sample a message, and frames of 100: samples/s that leave all systems some air. */
+/**
+ * A sample a message; 100 published together, as a frame of Skein and as 100 messages that a broker's
+ * client makes a batch of; and the same frames for all: samples/s that leave all systems some air.
+ */
 const LOADS: readonly (Partial<Load> & { readonly rate: number })[] = [
   { form: 'native', samplesPerFrame: 1, rate: 2_000 },
+  { form: 'native', samplesPerFrame: 100, rate: 50_000 },
   { form: 'frame', samplesPerFrame: 100, rate: 100_000 },
 ]
 const SOURCES = 100
@@ -22,6 +26,7 @@ export const cost: Scenario = {
   async measure({ options, runner, systems }: Context) {
     const plan = options.quick ? QUICK : FULL
     const { tiers = ['synced'], tunings = ['throughput'], rates, samplesPerFrame } = options
+    const { blocks = plan.blocks } = options
     const loads = LOADS.map((load, i): Load => ({
       ...baseLoad(options, plan),
       sources: SOURCES,
@@ -33,11 +38,15 @@ export const cost: Scenario = {
     const groups = tiers.flatMap((tier) =>
       [false, true].flatMap((compress) =>
         loads.map((load) =>
-          withControl(settingsOf({ systems, tier, tunings, compress, copies: [1, 2] }), load),
+          withControl(
+            settingsOf({ systems, tier, tunings, compress, copies: [1, 2] }),
+            load,
+            blocks,
+          ),
         ),
       ),
     )
-    await runner.blocks(groups, options.blocks ?? plan.blocks)
+    await runner.blocks(groups, blocks)
   },
 
   report: ({ runner }: Context) => costReport(QUESTION, runner.runs),

@@ -1,14 +1,13 @@
 // What the runs of `fan` say, by shape: latencies at the rate that all take, who works for a delivery, the
 // most that is sustained.
-import type { Cell, Plot, Report, Section } from '../report/report.ts'
+import type { Axis, Cell, Plot, Report, Section } from '../report/report.ts'
 import type { Run } from '../result.ts'
 import { byCell } from './cells.ts'
 import { cpuSeconds, PARTS, type Part } from './cpu.ts'
-import { compare, counts, FIGURES, floorOf, median, ratioText, type Figure } from './figures.ts'
+import { compare, FIGURES, floorOf, median, ratioText, type Figure } from './figures.ts'
 import {
   againstOthers,
   CHEAPER,
-  counted,
   digits,
   FASTER,
   listed,
@@ -66,6 +65,8 @@ const LATENCIES: readonly (readonly [string, Figure])[] = [
   ['receipt p99', ms(FIGURES.receiptP99)],
 ]
 
+const P99: Axis = { label: 'p99', unit: 'ms', scale: 'log' }
+
 function latencies(shapes: Shapes, rate: number): Section {
   const rows = [...shapes].flatMap(([shape, runs]) => {
     const { cells, controls } = byCell(runs)
@@ -89,11 +90,11 @@ function latencies(shapes: Shapes, rate: number): Section {
   )
   return {
     title: `Latency at ${rate.toLocaleString('en')} samples/s`,
-    finding: `${told(sentences, shapes)} ${ratioHint(first)}`,
+    finding: `${[...sentences, ratioHint(first)].join(' ')}${voidSentence([...shapes.values()].flat())}`,
     tables: [{ columns, rows }],
     plots: [
-      bars(shapes, 'Live latency, p99', { label: 'p99', unit: 'ms' }, ms(FIGURES.liveP99)),
-      bars(shapes, 'Receipt latency, p99', { label: 'p99', unit: 'ms' }, ms(FIGURES.receiptP99)),
+      bars(shapes, 'Live latency', P99, ms(FIGURES.liveP99)),
+      bars(shapes, 'Receipt latency', P99, ms(FIGURES.receiptP99)),
     ],
   }
 }
@@ -127,7 +128,11 @@ function effort(shapes: Shapes, rate: number): Section {
   const axis = { label: 'CPU', unit: 's / million deliveries' }
   return {
     title: `Whose CPU, at ${rate.toLocaleString('en')} samples/s`,
-    finding: `For a million deliveries, medians over blocks. ${told(sentences, shapes)} ${ratioHint(first)}`,
+    finding: [
+      'For a million deliveries, medians over blocks.',
+      ...sentences,
+      ratioHint(first),
+    ].join(' '),
     tables: [{ columns, rows }],
     plots: [
       bars(shapes, 'CPU of all', axis, cpuPerMillion(PARTS)),
@@ -162,12 +167,12 @@ function most(shapes: Shapes): Section {
   const found = [...shapes].flatMap(([shape, runs]) =>
     [...byCell(runs).cells].map(([name, own]) => ({ shape, name, own, ...sustained(own) })),
   )
-  const rows = found.map(({ shape, name, own, rate, isMost }): Cell[] => [
+  const rows = found.map(({ shape, name, own, rate }): Cell[] => [
     shape,
     name,
     rate,
     rate === undefined ? undefined : rate * own[0]!.load.subscribers,
-    isMost ? why(own, rate) : 'more was not offered',
+    why(own, rate),
   ])
   const columns = [
     { name: 'shape' },
@@ -178,11 +183,11 @@ function most(shapes: Shapes): Section {
   ]
   const offered = [...new Set([...shapes.values()].flat().map(({ load }) => load.rate!))]
   const sentences = [...Map.groupBy(found, ({ shape }) => shape)].map(([shape, of]) => {
-    const parts = of.map(({ name, rate, isMost }) =>
-      rate === undefined
-        ? `${name} not even the lowest`
-        : `${name} ${isMost ? '' : 'at least '}${rate.toLocaleString('en')}`,
-    )
+    const parts = of.map(({ name, rate, isMost }) => {
+      if (rate === undefined)
+        return `${name} ${isMost ? 'not even the lowest' : 'has no run that counts'}`
+      return `${name} ${isMost ? '' : 'at least '}${rate.toLocaleString('en')}`
+    })
     return `${shape}: ${listed(parts)}.`
   })
   return {
@@ -209,8 +214,9 @@ function most(shapes: Shapes): Section {
 }
 
 /** What became of the first step that was too much. */
-function why(runs: readonly Run[], kept: number | undefined): string {
-  const above = runs.filter(({ load }) => load.rate! > (kept ?? 0))
+function why(runs: readonly Run[], kept = 0): string {
+  const above = runs.filter(({ load }) => load.rate! > kept)
+  if (above.length === 0) return 'not offered'
   const next = Math.min(...above.map(({ load }) => load.rate!))
   const [reason] = above.filter(({ load }) => load.rate === next).flatMap(({ voids }) => voids)
   return `${next.toLocaleString('en')}: ${reason ?? 'it fell behind'}`
@@ -245,20 +251,7 @@ function comparisons(shapes: Shapes, figure: Figure, words: Words): [string, str
   })
 }
 
-function told(sentences: readonly string[], shapes: Shapes): string {
-  const runs = [...shapes.values()].flat()
-  const counting = runs.filter(counts).length
-  const text =
-    sentences.length === 0 ? counted(counting, 'run') + ' measured.' : sentences.join(' ')
-  return text + voidSentence(runs)
-}
-
-function bars(
-  shapes: Shapes,
-  title: string,
-  axis: { label: string; unit: string },
-  figure: Figure,
-): Plot {
+function bars(shapes: Shapes, title: string, axis: Axis, figure: Figure): Plot {
   const names = [...byCell([...shapes.values()].flat()).cells.keys()]
   return {
     title,

@@ -38,6 +38,7 @@ export const fan: Scenario = {
       tunings: options.tunings ?? ['latency'],
       compress: options.compress,
     })
+    const { blocks = plan.blocks } = options
     const [rate, ...steps] = options.rates ?? plan.rates
     const loads = SHAPES.map(([publishers, subscribers]): Load => ({
       ...baseLoad(options, plan),
@@ -47,7 +48,7 @@ export const fan: Scenario = {
       samplesPerFrame: options.samplesPerFrame?.[0] ?? 1,
     }))
     const groups = [
-      ...loads.map((load) => withControl(settings, { ...load, rate: rate! })),
+      ...loads.map((load) => withControl(settings, { ...load, rate: rate! }, blocks)),
       ...steps.flatMap((step) =>
         loads.map((load) => settings.map((setting) => cellOf(setting, { ...load, rate: step }))),
       ),
@@ -62,7 +63,7 @@ export const fan: Scenario = {
             run.load.rate! < load.rate!,
         ),
       )
-    await runner.blocks(groups, options.blocks ?? plan.blocks, isTooMuch)
+    await runner.blocks(groups, blocks, isTooMuch)
   },
 
   report: ({ runner }: Context) => fanReport(QUESTION, runner.runs),

@@ -43,8 +43,9 @@ export const latency: Scenario = {
       samplesPerFrame: options.samplesPerFrame?.[0] ?? 1,
     }
     const rates = options.rates ?? plan.rates
-    const groups = rates.map((rate) => withControl(settings, { ...load, rate }))
-    await runner.blocks(groups, options.blocks ?? plan.blocks, ({ name, load: { rate } }) =>
+    const { blocks = plan.blocks } = options
+    const groups = rates.map((rate) => withControl(settings, { ...load, rate }, blocks))
+    await runner.blocks(groups, blocks, ({ name, load: { rate } }) =>
       isSaturated(runner.runs.filter(({ cell, load: of }) => cell === name && of.rate! < rate!)),
     )
   },

@@ -67,11 +67,11 @@ const published: Figure = (run) => run.counts.published
 
 /** Name of the column, words in a sentence. */
 const FATES: readonly (readonly [string, string, Figure])[] = [
-  ['without receipt', 'never got a receipt', of('withoutReceipt')],
-  ['lost after receipt', 'were lost after their receipt', of('lostAfterReceipt')],
+  ['no receipt', 'never got a receipt', of('withoutReceipt')],
+  ['lost after it', 'were lost after their receipt', of('lostAfterReceipt')],
   ['stored twice', 'were stored twice', of('storedTwice')],
-  ['not delivered live', 'were not delivered live', of('notDelivered')],
-  ['delivered twice', 'were delivered twice', of('deliveredTwice')],
+  ['not live', 'were not delivered live', of('notDelivered')],
+  ['live twice', 'were delivered twice', of('deliveredTwice')],
 ]
 
 function lossSentence(cells: Cells): string {

@@ -140,7 +140,13 @@ describe('the report of fan-in and fan-out', () => {
 
   it('tells the most that is sustained, and what it was that was too much', () => {
     const beyond = blocks((block) =>
-      madeRun({ ...KAFKA, block, load: { rate: 2_000 }, voids: ['9 samples lost'] }),
+      madeRun({
+        ...KAFKA,
+        block,
+        load: { rate: 2_000 },
+        counts: { ...madeRun({}).counts, lost: 9 },
+        voids: ['9 samples lost'],
+      }),
     )
     const most = fanReport('?', [...runs, ...beyond]).sections[2]!
     expect(most.finding).toContain('1 → 1: skein latency at least 1,000 and kafka latency 1,000.')

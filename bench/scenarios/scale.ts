@@ -7,14 +7,25 @@ import { baseLoad, cellOf, settingName, settingsOf } from './cells.ts'
 import { scaleReport } from './scale-report.ts'
 import type { Context, Scenario } from './scenario.ts'
 
-const SOURCES = [10, 100, 1_000, 10_000]
-const PUBLISHERS = [1, 2, 4, 8]
-const STORES = [1, 2, 3, 5]
 const RATE = 10_000
 /** Over this many sources where something else is varied. */
 const SOURCES_FIXED = 1_000
-const QUICK = { blocks: 2, warmupSeconds: 1, seconds: 3 } as const
-const FULL = { blocks: 5, warmupSeconds: 2, seconds: 8 } as const
+const QUICK = {
+  sources: [10, 1_000, 10_000],
+  publishers: [1, 4],
+  stores: [1, 3],
+  blocks: 2,
+  warmupSeconds: 1,
+  seconds: 3,
+} as const
+const FULL = {
+  sources: [10, 100, 1_000, 10_000],
+  publishers: [1, 2, 4, 8],
+  stores: [1, 2, 3, 5],
+  blocks: 5,
+  warmupSeconds: 2,
+  seconds: 8,
+} as const
 const QUESTION = 'Does the cost of a sample stay the same with more sources, publishers and stores?'
 
 export const scale: Scenario = {
@@ -23,12 +34,14 @@ export const scale: Scenario = {
 
   async measure(context: Context) {
     const { options, runner } = context
-    const { blocks } = options.quick ? QUICK : FULL
+    const plan = options.quick ? QUICK : FULL
     // Step by step: the systems side by side at each.
-    const groups = SOURCES.map((sources) => steps(context, { sources }))
-    groups.push(...PUBLISHERS.slice(1).map((publishers) => steps(context, { publishers })))
-    groups.push(...STORES.slice(1).map((stores) => storeStep(context, stores)))
-    await runner.blocks(groups, options.blocks ?? blocks)
+    const groups = [
+      ...plan.sources.map((sources) => steps(context, { sources })),
+      ...plan.publishers.slice(1).map((publishers) => steps(context, { publishers })),
+      ...plan.stores.slice(1).map((stores) => storeStep(context, stores)),
+    ]
+    await runner.blocks(groups, options.blocks ?? plan.blocks)
   },
 
   report: ({ runner }: Context) => scaleReport(QUESTION, runner.runs),

@@ -18,6 +18,11 @@ describe('of rates in steps', () => {
     expect(isSaturated([at(1_000, true, ['lost'])])).toBe(true)
   })
 
+  it('more is not known where the generator was late', () => {
+    const runs = [at(1_000, true), at(2_000, true, ['the generator was late'])]
+    expect(sustained(runs)).toEqual({ rate: 1_000, isMost: false })
+  })
+
   it('none is kept when the lowest is too much', () => {
     expect(sustained([at(1_000, false)])).toEqual({ rate: undefined, isMost: true })
   })

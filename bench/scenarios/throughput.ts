@@ -3,6 +3,7 @@
 import type { Load } from '../load.ts'
 import type { Options } from '../options.ts'
 import type { Group } from '../run/runner.ts'
+import { BENCH_SYSTEMS } from '../systems/index.ts'
 import type { BenchSystemName, Tier } from '../systems/system.ts'
 import { baseLoad, settingsOf, withControl } from './cells.ts'
 import { measureNatives } from './natives.ts'
@@ -35,8 +36,10 @@ export const throughput: Scenario = {
   question: QUESTION,
 
   async measure(context) {
-    const { options, runner, systems } = context
+    const { options, runner } = context
     const { blocks, tiers } = options.quick ? QUICK : FULL
+    // Without receipts there is no telling when something was taken.
+    const systems = context.systems.filter((name) => BENCH_SYSTEMS[name].persists)
     const groups = (options.tiers ?? tiers).flatMap((tier) => groupsOf(options, systems, tier))
     await runner.blocks(groups, options.blocks ?? blocks)
     await measureNatives(context)
@@ -56,6 +59,6 @@ function groupsOf(options: Options, systems: readonly BenchSystemName[], tier: T
   return payloads.map((payload) => {
     const load = { ...baseLoad(options, plan), sources: SOURCES, ...payload }
     const settings = settingsOf({ systems, tier, tunings, compress, copies: [1, 2] })
-    return withControl(settings, load)
+    return withControl(settings, load, options.blocks ?? plan.blocks)
   })
 }

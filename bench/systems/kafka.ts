@@ -20,6 +20,7 @@ import { ServerDeployment } from './server-deployment.ts'
 import type { BenchSystem, Channel, Setting } from './system.ts'
 
 const NEW_TOPIC_LOOK_MS = 20
+const DELETE_LIMIT_MS = 5_000
 /** What the name of a topic may not hold. */
 const FOREIGN = /[^A-Za-z0-9._-]/g
 
@@ -35,6 +36,7 @@ export const kafka: BenchSystem = {
       dataPath: join(directory, 'kafka'),
       kafka: { vendorJava: true },
     })
+    const topics = new RunTopics(server.address)
     return new ServerDeployment({
       server,
       versions: {
@@ -43,27 +45,51 @@ export const kafka: BenchSystem = {
         '@platformatic/kafka': packageVersion('@platformatic/kafka'),
       },
       configuration: { ...(await serverConfiguration(server)), ...clientConfiguration() },
-      openChannel: (setting, name) => openTopic(server.address, setting, name),
+      openChannel: (setting, name) => topics.open(setting, name),
     })
   },
 }
 
-async function openTopic(address: string, setting: Setting, name: string): Promise<Channel> {
-  const topic = name.replaceAll(FOREIGN, '-')
-  const client = new KafkaClient(await kafkaAccess(address, 'bench'))
-  try {
-    await client.connect()
-    await client.createTopic({
-      name: topic,
-      partitions: partitionsOf(setting),
-      replication: 1,
-      configs: topicSettings(setting),
-    })
-    while (!(await isReady(client, topic))) await client.wait(NEW_TOPIC_LOOK_MS)
-  } finally {
-    client.close()
+/** One at a time: runs follow each other, and hundreds of them would fill a disk. */
+class RunTopics {
+  private readonly address: string
+  private last: string | undefined
+
+  constructor(address: string) {
+    this.address = address
   }
-  return { setting, name: topic, address }
+
+  async open(setting: Setting, channelName: string): Promise<Channel> {
+    const { address } = this
+    const name = channelName.replaceAll(FOREIGN, '-')
+    const client = new KafkaClient(await kafkaAccess(address, 'bench'))
+    try {
+      await client.connect()
+      await this.deleteLast(client)
+      await client.createTopic({
+        name,
+        partitions: partitionsOf(setting),
+        replication: 1,
+        configs: topicSettings(setting),
+      })
+      this.last = name
+      while (!(await isReady(client, name))) await client.wait(NEW_TOPIC_LOOK_MS)
+    } finally {
+      client.close()
+    }
+    return { setting, name, address }
+  }
+
+  /** The broker removes its files a minute later. */
+  private async deleteLast(client: KafkaClient): Promise<void> {
+    const { last } = this
+    if (last === undefined) return
+    this.last = undefined
+    const { deleteTopicsV6 } = client.kafka
+    await client.ask(`delete topic ${last}`, (connection) =>
+      deleteTopicsV6.api.async(connection, [{ name: last }], DELETE_LIMIT_MS),
+    )
+  }
 }
 
 /** The metadata names a leader before that knows of it: it leads once it gives offsets. */

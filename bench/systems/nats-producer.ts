@@ -153,7 +153,9 @@ export class NatsProducer implements Producer {
     const { waiting, rules } = this
     const { batchMessages, batchLeast = 1 } = rules
     const count = waiting.length < batchLeast ? 1 : Math.min(waiting.length, batchMessages)
-    return Array.from({ length: count }, () => waiting.shift()!)
+    const messages: Message[] = []
+    while (messages.length < count) messages.push(waiting.shift()!)
+    return messages
   }
 
   private send({ connection, inbox }: Session, messages: readonly Message[]): void {

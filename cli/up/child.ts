@@ -104,7 +104,8 @@ export class Child {
     if (this.process === undefined || this.state === 'stopped') return
     this.state = 'stopping'
     const message: StopMessage = { type: 'stop', drainMs }
-    if (this.process.connected) this.process.send(message)
+    // One that was killed may be gone before that is known here; then there is nobody to tell.
+    if (this.process.connected) this.process.send(message, () => undefined)
     const kill = setTimeout(() => {
       this.options.onLog(
         `${this.name} did not end in ${(drainMs + END_MS) / 1000} s and was killed`,

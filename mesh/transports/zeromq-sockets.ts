@@ -20,8 +20,12 @@ import { PACKET_BYTES_MAX } from '../links/wire.ts'
 
 const HEARTBEAT_MS = 1000
 const SILENCE_MS = 3000
-const REDIAL_MS = 100
-const REDIAL_MS_MAX = 2000
+/**
+ * A peer that comes back is linked within the second of these: its publishers' backlog waits for that and
+ * for nothing else. What it costs is a packet at each try.
+ */
+const REDIAL_MS = 50
+const REDIAL_MS_MAX = 150
 /** How long a closed socket goes on sending what it has: the last packs, the goodbye. */
 const LINGER_MS = 500
 /** Who connects and does not speak ZMTP is dropped after so long. */

@@ -1,5 +1,6 @@
 // JSON against Protobuf, with Skein's own frames beside them.
-import type { Load } from '../../load.ts'
+import type { Form } from '../../load.ts'
+import type { Cell } from '../../run/run.ts'
 import { CONTROL } from '../cells.ts'
 import { busCell, flatAndPaced, type BusSystem, type Experiment } from './experiment.ts'
 import {
@@ -9,27 +10,28 @@ import {
   skeinAgainstKafka,
   tableOf,
   TOLD,
-  type Variant,
+  type Variants,
 } from './telling.ts'
 
-const ENCODINGS: Readonly<Record<string, Partial<Load>>> = {
-  JSON: { form: 'json' },
-  Protobuf: { form: 'protobuf' },
+const SAMPLES = 100
+const NAMES: Readonly<Record<Form, string>> = {
+  json: 'JSON',
+  protobuf: 'Protobuf',
+  native: 'columnar',
+  frame: `columnar, frames of ${SAMPLES}`,
 }
-const COLUMNAR: Readonly<Record<BusSystem, Readonly<Record<string, Partial<Load>>>>> = {
-  skein: {
-    columnar: { form: 'native' },
-    'columnar, frames of 100': { form: 'frame', samplesPerFrame: 100 },
-  },
-  kafka: { 'columnar, frames of 100': { form: 'frame', samplesPerFrame: 100 } },
+/** A sample a message, or gathered by Skein; what is native to Kafka's users is JSON. */
+const FORMS: Readonly<Record<BusSystem, readonly Form[]>> = {
+  skein: ['json', 'protobuf', 'native'],
+  kafka: ['json', 'protobuf'],
 }
 
 /** The cell that the control measures again. */
-export const CONTROLLED = 'encoding: skein, JSON'
+export const CONTROLLED = `encoding: skein, ${NAMES.json}`
 
-const variant: Variant = ({ load: { form, samplesPerFrame } }) => {
-  if (form === 'frame') return `columnar, frames of ${samplesPerFrame}`
-  return form === 'native' ? 'columnar' : form === 'json' ? 'JSON' : 'Protobuf'
+const variants: Variants = {
+  names: Object.values(NAMES),
+  of: ({ load }) => NAMES[load.form],
 }
 
 export const encoding: Experiment = {
@@ -37,12 +39,12 @@ export const encoding: Experiment = {
 
   groups(bench) {
     const { systems, setting, load } = bench
-    const cells = systems.flatMap((system) =>
-      Object.entries({ ...ENCODINGS, ...COLUMNAR[system] }).map(([name, form]) =>
-        busCell(encoding, name, { ...setting, system }, { ...load, ...form }),
-      ),
-    )
-    return flatAndPaced([...cells, { ...cells[0]!, name: CONTROL }], bench)
+    const cell = (system: BusSystem, form: Form, samplesPerFrame: number): Cell =>
+      busCell(encoding, NAMES[form], { ...setting, system }, { ...load, form, samplesPerFrame })
+    const single = systems.flatMap((system) => FORMS[system].map((form) => cell(system, form, 1)))
+    const frames = systems.map((system) => cell(system, 'frame', SAMPLES))
+    const control = bench.blocks > 1 ? [{ ...single[0]!, name: CONTROL }] : []
+    return flatAndPaced([...single, ...control], bench, frames)
   },
 
   section: (runs, floorOf) => ({
@@ -50,14 +52,14 @@ export const encoding: Experiment = {
     finding: findingOf([
       againstInEach(
         runs,
-        variant,
+        variants,
         ['Protobuf', 'JSON'],
         [TOLD.throughput, TOLD.bytes, TOLD.cpu, TOLD.liveP50],
         floorOf,
       ),
       skeinAgainstKafka(
         runs,
-        variant,
+        variants,
         'Protobuf',
         [TOLD.throughput, TOLD.cpu, TOLD.liveP50],
         floorOf,
@@ -65,11 +67,11 @@ export const encoding: Experiment = {
       'One sample is published at a time, except in frames of 100.',
     ]),
     tables: [
-      tableOf(runs, variant, [TOLD.throughput, TOLD.bytes, TOLD.cpu, TOLD.liveP50, TOLD.liveP99]),
+      tableOf(runs, variants, [TOLD.throughput, TOLD.bytes, TOLD.cpu, TOLD.liveP50, TOLD.liveP99]),
     ],
     plots: [
-      barsOf(runs, variant, TOLD.throughput, 'encoding'),
-      barsOf(runs, variant, TOLD.bytes, 'encoding'),
+      barsOf(runs, variants, TOLD.throughput, 'encoding'),
+      barsOf(runs, variants, TOLD.bytes, 'encoding'),
     ],
   }),
 }

@@ -22,6 +22,7 @@ export const BUS_SYSTEMS = ['skein', 'kafka'] as const satisfies readonly Settin
 export type BusSystem = (typeof BUS_SYSTEMS)[number]
 
 export interface Bench {
+  readonly blocks: number
   /** That can run here. */
   readonly systems: readonly BusSystem[]
   /** One copy, one server. */
@@ -48,10 +49,14 @@ export function busCell(
   return cellOf(setting, load, `${name}: ${setting.system}, ${variant}`)
 }
 
-/** Flat out, and at the rate for latencies with a live subscriber. */
-export function flatAndPaced(cells: readonly Cell[], { isFlatOut, rate }: Bench): Group[] {
+/** Flat out, and at the rate for latencies with a live subscriber; some flat out only. */
+export function flatAndPaced(
+  cells: readonly Cell[],
+  { isFlatOut, rate }: Bench,
+  flatOnly: readonly Cell[] = [],
+): Group[] {
   const paced = cells.map((cell) => ({ ...cell, load: { ...cell.load, rate, subscribers: 1 } }))
-  return isFlatOut ? [cells, paced] : [paced]
+  return isFlatOut ? [[...cells, ...flatOnly], paced] : [paced]
 }
 
 /** Servers of one system on this machine: the bench runs one broker of Kafka. */

@@ -15,13 +15,17 @@ import {
   skeinAgainstKafka,
   tableOf,
   TOLD,
-  type Variant,
+  type Variants,
 } from './telling.ts'
 
 const EVERY = [3, 100]
 
-const variant: Variant = ({ setting, load }) =>
-  `every ${setting.extra?.['flushMessages'] ?? load.samplesPerFrame}`
+const nameOf = (every: number): string => `every ${every}`
+
+const variants: Variants = {
+  names: EVERY.map(nameOf),
+  of: ({ setting, load }) => nameOf(setting.extra?.['flushMessages'] ?? load.samplesPerFrame),
+}
 
 const HOW: Readonly<Record<BusSystem, (every: number) => [Partial<Setting>, Partial<Load>]>> = {
   skein: (every) => [{}, { samplesPerFrame: every }],
@@ -37,7 +41,7 @@ export const flushing: Experiment = {
       EVERY.map((every) => {
         const [settings, loads] = HOW[system](every)
         const own = { ...setting, ...settings, system, tier: 'synced' as const }
-        return busCell(flushing, `every ${every}`, own, { ...load, ...loads })
+        return busCell(flushing, nameOf(every), own, { ...load, ...loads })
       }),
     )
     return flatAndPaced(cells, bench)
@@ -48,18 +52,18 @@ export const flushing: Experiment = {
     finding: findingOf([
       againstInEach(
         runs,
-        variant,
-        ['every 100', 'every 3'],
+        variants,
+        [nameOf(100), nameOf(3)],
         [TOLD.throughput, TOLD.cpu, TOLD.receiptP50],
         floorOf,
       ),
-      skeinAgainstKafka(runs, variant, 'every 3', [TOLD.throughput], floorOf),
-      skeinAgainstKafka(runs, variant, 'every 100', [TOLD.throughput], floorOf),
+      skeinAgainstKafka(runs, variants, nameOf(3), [TOLD.throughput], floorOf),
+      skeinAgainstKafka(runs, variants, nameOf(100), [TOLD.throughput], floorOf),
       'Not the same promise: Skein gives a receipt once the whole frame is synced, Kafka may have given ' +
         'it for up to 2 or 99 messages that are not. A frame is published, and due, as a whole.',
     ]),
     tables: [
-      tableOf(runs, variant, [
+      tableOf(runs, variants, [
         TOLD.throughput,
         TOLD.fsyncs,
         TOLD.cpu,
@@ -68,8 +72,8 @@ export const flushing: Experiment = {
       ]),
     ],
     plots: [
-      barsOf(runs, variant, TOLD.throughput, 'messages'),
-      barsOf(runs, variant, TOLD.receiptP50, 'messages'),
+      barsOf(runs, variants, TOLD.throughput, 'messages'),
+      barsOf(runs, variants, TOLD.receiptP50, 'messages'),
     ],
   }),
 }

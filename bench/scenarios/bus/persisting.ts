@@ -12,14 +12,18 @@ import {
   findingOf,
   bySystem,
   byVariant,
+  isFlat,
   type Told,
-  type Variant,
+  type Variants,
 } from './telling.ts'
 
 const NAMES = { sqlite: 'into a database', csv: 'into a CSV file' } as const
 const OWN_STORE = 'its own store'
 
-const variant: Variant = ({ load: { sink } }) => (sink === undefined ? OWN_STORE : NAMES[sink])
+const variants: Variants = {
+  names: [...Object.values(NAMES), OWN_STORE],
+  of: ({ load: { sink } }) => (sink === undefined ? OWN_STORE : NAMES[sink]),
+}
 
 /** Where there is a consumer, live is when it has persisted a sample. */
 const PERSISTED: Told = {
@@ -30,7 +34,11 @@ const PERSISTED: Told = {
     return us === undefined ? undefined : us / 1000
   },
 }
-const CPU: Told = { name: 'CPU', unit: 's / million', figure: FIGURES.cpuPerMillion }
+const CPU: Told = {
+  name: 'CPU',
+  unit: 's / million',
+  figure: (run) => (isFlat(run) ? undefined : FIGURES.cpuPerMillion(run)),
+}
 
 export const persisting: Experiment = {
   name: 'persisting',
@@ -52,7 +60,7 @@ export const persisting: Experiment = {
     const lowest = Math.min(...runs.map(({ load }) => load.rate!))
     const atLowest = (of: readonly Run[]): Run[] => of.filter(({ load }) => load.rate === lowest)
     const places = [...bySystem(runs)].flatMap(([system, own]) =>
-      [...byVariant(own, variant)].map(([where, of]) => ({ system, where, runs: of })),
+      [...byVariant(own, variants)].map(([where, of]) => ({ system, where, runs: of })),
     )
     const said = places.map(
       ({ system, where, runs: of }) => `${system}, ${where}: ${sustainedWords(of)}`,
@@ -64,7 +72,7 @@ export const persisting: Experiment = {
         `${said.join('; ')}.`,
         againstInEach(
           atLowest(runs),
-          variant,
+          variants,
           [NAMES.sqlite, NAMES.csv],
           [CPU, PERSISTED],
           floorOf,

@@ -89,21 +89,21 @@ function producerWords(system: string, paced: readonly Run[], flat: readonly Run
   const reached = steps.map(({ count, perSecond, saturated }, i) => {
     const how =
       i === 0 ? `${digits(perSecond)}/s` : `${digits(perSecond / steps[0]!.perSecond)} times that`
-    return `${counted(count, 'producer')} flat out: ${how} (${saturated})`
+    return `${counted(count, 'producer')} flat out: ${how} (CPU used up: ${saturated})`
   })
-  const offered = paced.length === 0 ? [] : [`one producer ${sustainedWords(paced)}`]
+  const offered = paced.length === 0 ? [] : [`1 producer: ${sustainedWords(paced)}`]
   const words = [...offered, ...reached]
-  return words.length === 0 ? '' : `${system}: ${words.join('; ')}.`
+  return words.length === 0 ? '' : `On ${system}, ${words.join('; ')}.`
 }
 
 function consumerWords(system: string, runs: readonly Run[]): string {
   const steps = byCount(runs, subscribersOf)
   if (steps.length === 0) return ''
   const words = steps.map(([count, own]) => `${counted(count, 'consumer')}: ${sustainedWords(own)}`)
-  return `${system}, everything to each consumer: ${words.join('; ')}.`
+  return `On ${system}, everything to each consumer: ${words.join('; ')}.`
 }
 
-const CORES = [...PARTS.map((part) => ({ name: part, unit: 'cores' })), { name: 'saturated' }]
+const CORES = [...PARTS.map((part) => ({ name: part, unit: 'cores' })), { name: 'CPU used up' }]
 
 function coreCells(runs: readonly Run[]): (number | string | undefined)[] {
   return [...PARTS.map((part) => coresOf(runs, part)), saturatedPart(runs)]

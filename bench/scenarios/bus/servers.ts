@@ -9,14 +9,17 @@ import {
   skeinAgainstKafka,
   tableOf,
   TOLD,
-  type Variant,
+  type Variants,
 } from './telling.ts'
 
 const SERVERS = [1, 5]
 
 const nameOf = (servers: number): string => counted(servers, 'server')
 
-const variant: Variant = ({ setting }) => nameOf(setting.stores ?? setting.copies)
+const variants: Variants = {
+  names: SERVERS.map(nameOf),
+  of: ({ setting }) => nameOf(setting.stores ?? setting.copies),
+}
 
 export const servers: Experiment = {
   name: 'servers',
@@ -41,19 +44,19 @@ export const servers: Experiment = {
     finding: findingOf([
       againstInEach(
         runs,
-        variant,
+        variants,
         [nameOf(5), nameOf(1)],
         [TOLD.throughput, TOLD.cpu, TOLD.receiptP50],
         floorOf,
       ),
       ...SERVERS.map((count) =>
-        skeinAgainstKafka(runs, variant, nameOf(count), [TOLD.throughput], floorOf),
+        skeinAgainstKafka(runs, variants, nameOf(count), [TOLD.throughput], floorOf),
       ),
       oneBrokerSentence(runs),
       'They share one machine and one disk: more of them bring no more of either.',
     ]),
     tables: [
-      tableOf(runs, variant, [
+      tableOf(runs, variants, [
         TOLD.throughput,
         TOLD.fsyncs,
         TOLD.cpu,
@@ -62,8 +65,8 @@ export const servers: Experiment = {
       ]),
     ],
     plots: [
-      barsOf(runs, variant, TOLD.throughput, 'servers'),
-      barsOf(runs, variant, TOLD.cpu, 'servers'),
+      barsOf(runs, variants, TOLD.throughput, 'servers'),
+      barsOf(runs, variants, TOLD.cpu, 'servers'),
     ],
   }),
 }

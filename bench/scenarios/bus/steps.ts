@@ -14,9 +14,9 @@ export function isBeyond({ name, load: { rate } }: Cell, runs: readonly Run[]): 
 
 /** `sustains 20,000/s, not 50,000/s`; `no run at 5,000/s counts (…)`. */
 export function sustainedWords(runs: readonly Run[]): string {
-  const { rate: most = 0, isMost } = sustained(runs)
-  if (!isMost) return `sustains all that was offered, ${perSecond(most)}`
+  const { rate: most = 0 } = sustained(runs)
   const end = Math.min(...runs.map(({ load }) => load.rate!).filter((rate) => rate > most))
+  if (end === Infinity) return `sustains all that was offered, ${perSecond(most)}`
   const words = endWords(
     end,
     most > 0,

@@ -9,11 +9,11 @@ import {
   tableOf,
   TOLD,
   type FloorOf,
-  type Variant,
+  type Variants,
 } from './telling.ts'
 import { busRun } from './testing.ts'
 
-const variant: Variant = ({ load }) => load.form
+const variants: Variants = { names: ['json', 'protobuf'], of: ({ load }) => load.form }
 const noFloor: FloorOf = () => 1
 
 /** Some noise, alike for all of a block. */
@@ -33,35 +33,35 @@ const RUNS = [
 ]
 
 const inEach = (runs: readonly Run[], floorOf = noFloor): string =>
-  againstInEach(runs, variant, ['protobuf', 'json'], [TOLD.throughput], floorOf)
+  againstInEach(runs, variants, ['protobuf', 'json'], [TOLD.throughput], floorOf)
 
 describe('what the experiments say', () => {
   test('a ratio with its interval, or that there is no difference, skein first', () => {
     expect(inEach(RUNS)).toBe(
-      'skein, protobuf against json: 1.5 (1.5–1.5) times the throughput. ' +
-        'kafka, protobuf against json: the same throughput (1, inside the noise).',
+      'On skein, protobuf against json: 1.5 (1.5–1.5) times the throughput. ' +
+        'On kafka, protobuf against json: the same throughput (1, inside the noise).',
     )
   })
 
   test('a difference that the same cell has with itself is none', () => {
-    expect(inEach(RUNS, () => 2)).toContain('skein, protobuf against json: the same throughput')
+    expect(inEach(RUNS, () => 2)).toContain('On skein, protobuf against json: the same throughput')
   })
 
   test('one block gives a ratio without an interval', () => {
     const runs = RUNS.filter(({ block }) => block === 0)
-    expect(inEach(runs)).toContain('skein, protobuf against json: 1.5 times the throughput.')
+    expect(inEach(runs)).toContain('On skein, protobuf against json: 1.5 times the throughput.')
   })
 
   test('nothing is said of what has no run that counts', () => {
     const runs = RUNS.map((run) => ({ ...run, voids: ['1 samples lost'] }))
     expect(inEach(runs)).toBe('')
-    expect(skeinAgainstKafka(runs, variant, 'json', [TOLD.throughput], noFloor)).toBe('')
+    expect(skeinAgainstKafka(runs, variants, 'json', [TOLD.throughput], noFloor)).toBe('')
     expect(findingOf(['', 'Only this.', ''])).toBe('Only this.')
   })
 
   test('systems are compared at the same variant', () => {
-    expect(skeinAgainstKafka(RUNS, variant, 'protobuf', [TOLD.throughput], noFloor)).toBe(
-      'skein against kafka, protobuf: 3 (3–3) times the throughput.',
+    expect(skeinAgainstKafka(RUNS, variants, 'protobuf', [TOLD.throughput], noFloor)).toBe(
+      'Skein against Kafka, protobuf: 3 (3–3) times the throughput.',
     )
   })
 
@@ -72,8 +72,8 @@ describe('what the experiments say', () => {
     expect(TOLD.receiptP50.figure(busRun({}))).toBeUndefined()
   })
 
-  test('a table has a row for each system and variant, and the figures that there are', () => {
-    const { columns, rows } = tableOf(RUNS, variant, [TOLD.throughput, TOLD.liveP50])
+  test('a table has a row for each system and variants, and the figures that there are', () => {
+    const { columns, rows } = tableOf(RUNS, variants, [TOLD.throughput, TOLD.liveP50])
     expect(columns.map(({ name }) => name)).toEqual(['system', '', 'throughput', ''])
     expect(rows.map((row) => row.slice(0, 2).join(' '))).toEqual([
       'skein json',
@@ -84,8 +84,8 @@ describe('what the experiments say', () => {
     expect(rows[0]![2]).toBe(2_020)
   })
 
-  test('bars are by variant, a series a system', () => {
-    const { series } = barsOf(RUNS, variant, TOLD.throughput, 'encoding')
+  test('bars are by variants, a series a system', () => {
+    const { series } = barsOf(RUNS, variants, TOLD.throughput, 'encoding')
     expect(series.map(({ name, points }) => [name, points.length])).toEqual([
       ['skein', 2],
       ['kafka', 2],

@@ -14,8 +14,12 @@ export interface Told {
 /** How far one and the same cell is from itself, in a figure. */
 export type FloorOf = (told: Told) => number
 
-/** What a run is of: `JSON`, `3 copies`. */
-export type Variant = (run: Run) => string
+/** What the runs of an experiment differ in: `JSON`, `3 copies`. */
+export interface Variants {
+  /** In the order in which they are told. */
+  readonly names: readonly string[]
+  readonly of: (run: Run) => string
+}
 
 export const isFlat = ({ load }: Run): boolean => load.rate === undefined
 
@@ -37,7 +41,7 @@ const paced = (name: string, figure: Figure): Told => ({
 /** Flat out, then at the fixed rate. */
 export const TOLD = {
   throughput: flat('throughput', 'samples/s', FIGURES.receiptsPerSecond),
-  bytes: flat('bytes on the wire', 'B / sample', FIGURES.sentPerSample),
+  bytes: flat('bytes sent', 'B / sample', FIGURES.sentPerSample),
   cpu: flat('CPU', 's / million', FIGURES.cpuPerMillion),
   fsyncs: flat('fsyncs', '/ 1,000 samples', (run) => {
     const perMillion = FIGURES.fsyncsPerMillion(run)
@@ -57,13 +61,14 @@ export function bySystem(runs: readonly Run[]): ReadonlyMap<string, readonly Run
 
 export function byVariant(
   runs: readonly Run[],
-  variant: Variant,
+  { names, of }: Variants,
 ): ReadonlyMap<string, readonly Run[]> {
-  return Map.groupBy(runs, variant)
+  const found = Map.groupBy(runs, of)
+  return new Map(names.flatMap((name) => (found.has(name) ? [[name, found.get(name)!]] : [])))
 }
 
 /** A row for each system and variant, medians over blocks, with those figures that any run has. */
-export function tableOf(runs: readonly Run[], variant: Variant, wanted: readonly Told[]): Table {
+export function tableOf(runs: readonly Run[], variants: Variants, wanted: readonly Told[]): Table {
   const told = wanted.filter(({ figure }) => runs.some((run) => figure(run) !== undefined))
   return {
     columns: [
@@ -73,7 +78,7 @@ export function tableOf(runs: readonly Run[], variant: Variant, wanted: readonly
       { name: '' },
     ],
     rows: [...bySystem(runs)].flatMap(([system, own]) =>
-      [...byVariant(own, variant)].map(([name, of]) => [
+      [...byVariant(own, variants)].map(([name, of]) => [
         system,
         name,
         ...told.map(({ figure }) => median(of, figure)),
@@ -86,7 +91,7 @@ export function tableOf(runs: readonly Run[], variant: Variant, wanted: readonly
 /** The variants beside each other, each with a bar for each system. */
 export function barsOf(
   runs: readonly Run[],
-  variant: Variant,
+  variants: Variants,
   { name, unit, figure }: Told,
   label: string,
 ): Plot {
@@ -97,7 +102,7 @@ export function barsOf(
     y: { label: name, unit },
     series: [...bySystem(runs)].map(([system, own]) => ({
       name: system,
-      points: [...byVariant(own, variant)].flatMap(([x, of]) => {
+      points: [...byVariant(own, variants)].flatMap(([x, of]) => {
         const y = median(of, figure)
         return y === undefined ? [] : [{ x, y }]
       }),
@@ -118,19 +123,19 @@ export function findingOf(sentences: readonly string[]): string {
   return sentences.filter((sentence) => sentence !== '').join(' ')
 }
 
-/** The first variant over the second, system by system: `skein, Protobuf against JSON: 1.2 times …`. */
+/** The first variant over the second, system by system: `On skein, Protobuf against JSON: 1.2 times …`. */
 export function againstInEach(
   runs: readonly Run[],
-  variant: Variant,
+  variants: Variants,
   [a, b]: readonly [string, string],
   told: readonly Told[],
   floorOf: FloorOf,
 ): string {
   return [...bySystem(runs)]
     .flatMap(([system, own]) => {
-      const of = byVariant(own, variant)
+      const of = byVariant(own, variants)
       const words = against(of.get(a) ?? [], of.get(b) ?? [], told, floorOf)
-      return words === undefined ? [] : [`${system}, ${a} against ${b}: ${words}.`]
+      return words === undefined ? [] : [`On ${system}, ${a} against ${b}: ${words}.`]
     })
     .join(' ')
 }
@@ -138,14 +143,14 @@ export function againstInEach(
 /** Skein over Kafka with one variant. Empty where one of them has no figure. */
 export function skeinAgainstKafka(
   runs: readonly Run[],
-  variant: Variant,
+  variants: Variants,
   wanted: string,
   told: readonly Told[],
   floorOf: FloorOf,
 ): string {
-  const systems = bySystem(runs.filter((run) => variant(run) === wanted))
+  const systems = bySystem(runs.filter((run) => variants.of(run) === wanted))
   const words = against(systems.get('skein') ?? [], systems.get('kafka') ?? [], told, floorOf)
-  return words === undefined ? '' : `skein against kafka, ${wanted}: ${words}.`
+  return words === undefined ? '' : `Skein against Kafka, ${wanted}: ${words}.`
 }
 
 /** `1.2 (1.1–1.3) times the samples/s, the same CPU (0.98, inside the noise)`. */
