@@ -1,6 +1,7 @@
 // Every scenario for a second or so, with real servers where they are installed: it works, its invariants
 // hold, and it leaves what it says. Never how fast: this machine has other things to do.
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -98,4 +99,34 @@ describe.sequential('each scenario', { timeout: LIMIT_MS }, () => {
     expect(new Set(runs.map(({ load }) => load.sources))).toEqual(new Set([10, 1_000, 10_000]))
     expect(new Set(runs.map(({ setting }) => setting.stores ?? 1))).toEqual(new Set([1, 3]))
   })
+
+  it('bus-experiments', async () => {
+    const { runs, report } = await bench('bus-experiments', ...ALONE, '--rate', '200')
+    expect(faults(runs)).toEqual([])
+    expect(report.sections.length).toBeGreaterThanOrEqual(7)
+  })
 })
+
+it(
+  'without a system, and interrupted - runs the others, keeps what was measured, says both',
+  async () => {
+    const program = join(import.meta.dirname, 'bench.ts')
+    const words = ['latency', ...SHORT, '--rate', '200,300,400', '--against', 'kafka', '--out', out]
+    // No system is installed in an empty cache.
+    const env = { ...process.env, XDG_CACHE_HOME: join(out, 'cache') }
+    const child = spawn(process.execPath, [program, ...words], { env, stdio: 'pipe' })
+    let said = ''
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      if (!said.includes('block 1') && (said + text).includes('block 1')) child.kill('SIGINT')
+      said += text
+    })
+    const [code] = (await once(child, 'close')) as [number]
+    expect(code).toBe(1)
+    const { isComplete, notes, runs } = await readResult(/^\S+\.json$/m.exec(said)![0])
+    expect(isComplete).toBe(false)
+    expect(runs.length).toBeGreaterThan(0)
+    expect(notes.join('\n')).toContain('without kafka: it is not installed: npm run systems')
+    expect(notes.join('\n')).toContain('not complete: interrupted')
+  },
+  LIMIT_MS,
+)

@@ -27,6 +27,8 @@ export class FsyncCounter {
     if (pids.length === 0) return undefined
     const perf = spawn('perf', ['stat', '-x', ',', '-e', EVENTS, '-p', pids.join(',')], {
       stdio: ['ignore', 'ignore', 'pipe'],
+      // Ctrl-C is for the bench.
+      detached: true,
     })
     const counter = new FsyncCounter(perf)
     const gone = new Promise<true>((resolve) => {

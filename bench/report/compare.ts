@@ -3,7 +3,7 @@
 // equal where the runs of one result lie among those of the other.
 import { BenchError } from '../errors.ts'
 import type { Distribution, Machine, Result, Run } from '../result.ts'
-import { counts, FIGURES, median, together, type Figure } from '../scenarios/figures.ts'
+import { counts, FIGURES, median, together, type Figure } from '../stats/figures.ts'
 import { conditionNames } from './conditions.ts'
 import { figure } from './figure.ts'
 import type { Cell, Report, Section } from './report.ts'

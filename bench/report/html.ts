@@ -1,7 +1,7 @@
 // A result as one HTML file for people: no scripts, nothing loaded from anywhere, light and dark, on paper
 // too.
 import type { Result } from '../result.ts'
-import { counts } from '../scenarios/figures.ts'
+import { counts } from '../stats/figures.ts'
 import { figure } from './figure.ts'
 import { keyFigures } from './key-figures.ts'
 import { html, Markup } from './markup.ts'

@@ -1,7 +1,8 @@
 // What every scenario's page begins with: each setting's latencies at one rate, the most it sustained, and
 // what that cost, from the runs that count.
 import type { Run } from '../result.ts'
-import { counts, FIGURES, median, together } from '../scenarios/figures.ts'
+import { counts, FIGURES, median, together } from '../stats/figures.ts'
+import { byCell } from '../stats/by-cell.ts'
 import { settingNames } from './conditions.ts'
 import type { Cell, Column, Table } from './report.ts'
 
@@ -23,7 +24,7 @@ export interface KeyFigures {
 export function keyFigures(runs: readonly Run[]): KeyFigures | undefined {
   if (!areAlike(runs)) return undefined
   const rate = usualRate(runs)
-  const counted = runs.filter(counts)
+  const counted = [...byCell(runs).cells.values()].flat().filter(counts)
   const settings = [...Map.groupBy(counted, settingNames(counted))]
   if (settings.length === 0 || settings.length > SETTINGS_MAX) return undefined
   const rows = settings.map(([name, of]): Cell[] => [name, ...figuresOf(of, rate)])

@@ -1,7 +1,7 @@
 // "How it was measured": all that somebody needs to doubt the figures, or to measure them again.
 import { bytes, durationMs } from '../../cli/format/units.ts'
 import type { Result, Run } from '../result.ts'
-import { counts, FIGURES } from '../scenarios/figures.ts'
+import { counts, FIGURES } from '../stats/figures.ts'
 import { settingNames } from './conditions.ts'
 import { figure } from './figure.ts'
 import { html, type Markup } from './markup.ts'

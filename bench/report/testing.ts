@@ -3,7 +3,7 @@
 import { SeededRandom } from '../../mesh/index.ts'
 import { distribution, percentiles } from '../measure/distribution.ts'
 import type { Distribution, Result, Run } from '../result.ts'
-import { FIGURES, median, together } from '../scenarios/figures.ts'
+import { FIGURES, median, together } from '../stats/figures.ts'
 import type { BenchSystemName } from '../systems/system.ts'
 import type { Plot, Point, Report, Table } from './report.ts'
 

@@ -40,6 +40,8 @@ export function serveClient(open: (assignment: Assignment) => Promise<ClientBody
       process.disconnect()
     })
   })
+  // Ctrl-C is for the bench, which lets the run under way finish.
+  process.on('SIGINT', () => undefined)
   // The bench is gone: so is what this was for.
   process.on('disconnect', () => process.exit(0))
 }

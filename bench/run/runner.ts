@@ -56,6 +56,7 @@ export class Runner implements AsyncDisposable {
     for (let block = 0; block < count; block++) {
       for (const group of groups) {
         for (const cell of this.shuffled(group)) {
+          this.signal.throwIfAborted()
           if (!skip(cell)) await this.run(cell, block)
         }
       }

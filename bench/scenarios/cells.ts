@@ -1,20 +1,10 @@
 // From the command line to what is measured: settings of the systems, named alike in every scenario.
 import type { Load } from '../load.ts'
 import type { Options } from '../options.ts'
-import type { Run } from '../result.ts'
 import type { Cell } from '../run/run.ts'
 import { BENCH_SYSTEMS } from '../systems/index.ts'
-import {
-  BENCH_SYSTEM_NAMES,
-  TUNINGS,
-  type BenchSystemName,
-  type Setting,
-  type Tier,
-  type Tuning,
-} from '../systems/system.ts'
-
-/** The first cell measured beside itself: the difference is the noise of this machine. */
-export const CONTROL = 'skein again'
+import type { BenchSystemName, Setting, Tier, Tuning } from '../systems/system.ts'
+import { CONTROL } from '../stats/by-cell.ts'
 
 export interface SettingOptions {
   readonly systems: readonly BenchSystemName[]
@@ -53,24 +43,6 @@ export function cellOf(setting: Setting, load: Load, name = settingName(setting)
 export function withControl(settings: readonly Setting[], load: Load, blocks: number): Cell[] {
   const cells = settings.map((setting) => cellOf(setting, load))
   return blocks < 2 ? cells : [...cells, { ...cells[0]!, name: CONTROL }]
-}
-
-/** Runs of the control apart from those of all cells, by name: Skein's first, as they are compared. */
-export function byCell(runs: readonly Run[]): {
-  readonly cells: ReadonlyMap<string, readonly Run[]>
-  readonly controls: readonly Run[]
-} {
-  const cells = Map.groupBy(runs.toSorted(inOrder), ({ cell }) => cell)
-  const controls = cells.get(CONTROL) ?? []
-  cells.delete(CONTROL)
-  return { cells, controls }
-}
-
-/** By system, copies and tuning, the tuned before the default; within, as they ran. */
-function inOrder({ setting: a }: Run, { setting: b }: Run): number {
-  const place = ({ system }: Setting): number => BENCH_SYSTEM_NAMES.indexOf(system)
-  const tuning = ({ tuning: name }: Setting): number => -TUNINGS.indexOf(name)
-  return place(a) - place(b) || a.copies - b.copies || tuning(a) - tuning(b)
 }
 
 /** What every load of a scenario has unless it says otherwise. */

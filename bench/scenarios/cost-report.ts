@@ -1,9 +1,9 @@
 // What the runs of `cost` say, and what a sample takes in each encoding.
 import type { Cell, Column, Plot, Report, Section } from '../report/report.ts'
 import type { Run } from '../result.ts'
-import { byCell } from './cells.ts'
+import { byCell } from '../stats/by-cell.ts'
 import { payloadName } from './payloads.ts'
-import { compare, FIGURES, floorOf, median, ratioText, type Figure } from './figures.ts'
+import { compare, FIGURES, floorOf, median, ratioText, type Figure } from '../stats/figures.ts'
 
 const COLUMNS: readonly (Column & { readonly figure: Figure })[] = [
   { name: 'CPU', unit: 's', figure: FIGURES.cpuPerMillion },

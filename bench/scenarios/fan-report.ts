@@ -2,9 +2,9 @@
 // most that is sustained.
 import type { Axis, Cell, Plot, Report, Section } from '../report/report.ts'
 import type { Run } from '../result.ts'
-import { byCell } from './cells.ts'
+import { byCell } from '../stats/by-cell.ts'
 import { cpuSeconds, PARTS, type Part } from './cpu.ts'
-import { compare, FIGURES, floorOf, median, ratioText, type Figure } from './figures.ts'
+import { compare, FIGURES, floorOf, median, ratioText, type Figure } from '../stats/figures.ts'
 import {
   againstOthers,
   CHEAPER,

@@ -1,9 +1,9 @@
 // What the runs of `late` say: how soon a late joiner had it all, and who worked for that.
 import type { Cell, Report, Section } from '../report/report.ts'
 import type { Run } from '../result.ts'
-import { byCell } from './cells.ts'
+import { byCell } from '../stats/by-cell.ts'
 import { cpuSeconds } from './cpu.ts'
-import { counts, median, type Figure } from './figures.ts'
+import { counts, median, type Figure } from '../stats/figures.ts'
 import type { LateFigures } from './late-figures.ts'
 import { overTime } from './over-time.ts'
 import { againstOthers, counted, digits, duration, FASTER, voidSentence } from './sentences.ts'

@@ -2,8 +2,16 @@
 import { percentiles } from '../measure/distribution.ts'
 import type { Cell, Point, Plot, Report, Section, Table } from '../report/report.ts'
 import type { Run } from '../result.ts'
-import { byCell } from './cells.ts'
-import { compare, FIGURES, floorOf, median, ratioText, together, type Figure } from './figures.ts'
+import { byCell } from '../stats/by-cell.ts'
+import {
+  compare,
+  FIGURES,
+  floorOf,
+  median,
+  ratioText,
+  together,
+  type Figure,
+} from '../stats/figures.ts'
 
 /** Goals are stated at this rate. */
 const RATE = 1_000

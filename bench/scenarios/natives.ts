@@ -9,7 +9,7 @@ import type { Run } from '../result.ts'
 import { PRODUCER_TUNINGS, producerSettings } from '../systems/kafka-settings.ts'
 import { publishingOf } from '../systems/nats-settings.ts'
 import type { Setting } from '../systems/system.ts'
-import { median, type Figure } from './figures.ts'
+import { median, type Figure } from '../stats/figures.ts'
 import { payloadName } from './payloads.ts'
 import type { Context } from './scenario.ts'
 

@@ -1,8 +1,8 @@
 // What the runs of `outage` say: what was lost, how soon it went on, what live subscribers saw.
 import type { Cell, Report, Section, Table } from '../report/report.ts'
 import type { Run } from '../result.ts'
-import { byCell } from './cells.ts'
-import { counts, median, type Figure } from './figures.ts'
+import { byCell } from '../stats/by-cell.ts'
+import { counts, median, type Figure } from '../stats/figures.ts'
 import type { OutageFigures } from './outage-figures.ts'
 import { overTime } from './over-time.ts'
 import {

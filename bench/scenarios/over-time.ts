@@ -1,7 +1,7 @@
 // Plots of runs in which something happens in the middle: what came so far, against the time since then.
 import type { Plot } from '../report/report.ts'
 import type { Run, Steps } from '../result.ts'
-import { counts } from './figures.ts'
+import { counts } from '../stats/figures.ts'
 
 export interface OverTime {
   readonly title: string

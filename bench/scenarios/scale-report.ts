@@ -2,7 +2,7 @@
 import type { Plot, Report, Section } from '../report/report.ts'
 import type { Run } from '../result.ts'
 import { slopeOf } from '../stats/slope.ts'
-import { counts, FIGURES, median } from './figures.ts'
+import { counts, FIGURES, median } from '../stats/figures.ts'
 
 /** Ten times as many, and the cost of a sample is within this: flat. */
 const FLAT = 0.1

@@ -1,6 +1,6 @@
 // Results in words, made from figures: true whatever the figures are.
 import type { Run } from '../result.ts'
-import { compare, type Comparison, type Figure } from './figures.ts'
+import { compare, type Comparison, type Figure } from '../stats/figures.ts'
 
 export interface Words {
   /** What less of the figure is, and what more is. */

@@ -1,8 +1,8 @@
 // What the runs of `throughput` say.
 import type { Cell, Plot, Report, Section, Table } from '../report/report.ts'
 import type { NativeRun, Run } from '../result.ts'
-import { byCell } from './cells.ts'
-import { compare, FIGURES, floorOf, median, ratioText, type Figure } from './figures.ts'
+import { byCell } from '../stats/by-cell.ts'
+import { compare, FIGURES, floorOf, median, ratioText, type Figure } from '../stats/figures.ts'
 import { payloadName } from './payloads.ts'
 
 export function throughputReport(

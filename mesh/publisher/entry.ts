@@ -10,6 +10,11 @@ export type EntryState = 'pending' | 'done' | 'dropped'
 export const isPending = ({ state }: Entry): boolean => state === 'pending'
 export const isFinished = ({ state }: Entry): boolean => state !== 'pending'
 
+// One list for all that have nothing in them, and lists just as long as what is in them: there is an
+// entry for each frame under way, and a list that grows has room for sixteen more.
+const NOBODY: readonly StoreId[] = []
+const NOWHERE: readonly SendQueue[] = []
+
 export class Entry {
   readonly lane: OutgoingLane
   readonly sequence: number
@@ -31,9 +36,9 @@ export class Entry {
   /** The sender has been given it: until then it is in nobody's queue. */
   isHanded = false
   /** Stores known to hold it, leaving ones included. */
-  readonly heldBy: StoreId[] = []
+  heldBy: readonly StoreId[] = NOBODY
   /** Where it waits to be sent or acknowledged. */
-  readonly queues: SendQueue[] = []
+  queues: readonly SendQueue[] = NOWHERE
 
   constructor(options: {
     lane: OutgoingLane

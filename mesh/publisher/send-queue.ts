@@ -66,20 +66,20 @@ export abstract class SendQueue {
 
   pushFresh(entry: Entry): void {
     this.fresh.push(entry)
-    entry.queues.push(this)
+    entry.queues = [...entry.queues, this]
   }
 
   pushBacklog(entry: Entry): void {
     this.backlog.push(entry)
-    entry.queues.push(this)
+    entry.queues = [...entry.queues, this]
   }
 
   markSent(entry: Entry, nowMs: number): void {
-    if (!entry.queues.includes(this)) entry.queues.push(this)
-    const { firstMs, attempt } = this.expired.get(entry) ?? { firstMs: nowMs, attempt: 0 }
-    this.expired.delete(entry)
-    if (!this.sent.has(entry)) this.sentBytes += entry.size
+    if (!entry.queues.includes(this)) entry.queues = [...entry.queues, this]
+    const { firstMs, attempt } = this.takeExpired(entry) ?? { firstMs: nowMs, attempt: 0 }
+    const { size } = this.sent
     this.sent.set(entry, { atMs: nowMs, firstMs, attempt: attempt + 1 })
+    if (this.sent.size > size) this.sentBytes += entry.size
   }
 
   takeFresh(): Entry | undefined {
@@ -94,10 +94,12 @@ export abstract class SendQueue {
   /** The receiver has it, so far as this queue is concerned. */
   acknowledged(entry: Entry, nowMs: number): void {
     const sent = this.sent.get(entry)
-    const since = sent ?? this.expired.get(entry)
-    if (sent !== undefined) this.sentBytes -= entry.size
-    this.sent.delete(entry)
-    this.expired.delete(entry)
+    if (sent !== undefined) {
+      this.sentBytes -= entry.size
+      this.sent.delete(entry)
+    }
+    const expired = this.takeExpired(entry)
+    const since = sent ?? expired
     if (since === undefined) return
     // From the first time it was sent: which of several is answered nobody knows, and counting only
     // those sent once would keep a slow link's estimate at nothing for ever.
@@ -185,6 +187,14 @@ export abstract class SendQueue {
     this.sentBytes = 0
   }
 
+  /** Most queues have nothing that is expired: then there is nothing to look up. */
+  private takeExpired(entry: Entry): Pick<Sent, 'firstMs' | 'attempt'> | undefined {
+    if (this.expired.size === 0) return undefined
+    const expired = this.expired.get(entry)
+    this.expired.delete(entry)
+    return expired
+  }
+
   private take(queue: Deque<Entry>, limitBytes: number): Entry | undefined {
     if (!this.isReady) return undefined
     for (let entry = queue.first(); entry !== undefined; entry = queue.first()) {
@@ -200,6 +210,5 @@ export abstract class SendQueue {
 }
 
 function forget(entry: Entry, queue: SendQueue): void {
-  const at = entry.queues.indexOf(queue)
-  if (at >= 0) entry.queues.splice(at, 1)
+  entry.queues = entry.queues.filter((each) => each !== queue)
 }

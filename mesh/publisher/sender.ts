@@ -162,7 +162,7 @@ export class Sender {
     if (ACK_LEVELS.indexOf(ack.level) < ACK_LEVELS.indexOf(level)) return
     for (const { lane: key, runs } of ack.lanes) {
       for (const entry of laneByKey(key)?.acknowledge(storeId, runs) ?? []) {
-        entry.heldBy.push(storeId)
+        entry.heldBy = [...entry.heldBy, storeId]
         const isDone = entry.state === 'pending' && this.isStored(entry)
         this.delivery.acknowledged(entry, storeId, isDone)
         if (isDone) this.options.onDone(entry)

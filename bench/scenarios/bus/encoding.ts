@@ -1,7 +1,7 @@
 // JSON against Protobuf, with Skein's own frames beside them.
 import type { Form } from '../../load.ts'
 import type { Cell } from '../../run/run.ts'
-import { CONTROL } from '../cells.ts'
+import { CONTROL } from '../../stats/by-cell.ts'
 import { busCell, flatAndPaced, type BusSystem, type Experiment } from './experiment.ts'
 import {
   againstInEach,

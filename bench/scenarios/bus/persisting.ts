@@ -3,7 +3,7 @@
 import { SINK_KINDS } from '../../load.ts'
 import type { Section } from '../../report/report.ts'
 import type { Run } from '../../result.ts'
-import { FIGURES, median } from '../figures.ts'
+import { FIGURES, median } from '../../stats/figures.ts'
 import { sustained } from '../steps.ts'
 import { busCell, type Experiment } from './experiment.ts'
 import { curvesOf, sustainedWords } from './steps.ts'

@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os'
 import type { Run } from '../../result.ts'
 import { busiestSeconds, cpuSeconds, PARTS, type Part } from '../cpu.ts'
-import { median } from '../figures.ts'
+import { median } from '../../stats/figures.ts'
 
 /** Of all cores together, or of the one that a process of Node.js has for its own code. */
 const SATURATED = 0.9

@@ -2,8 +2,8 @@
 import type { Plot, Point } from '../../report/report.ts'
 import type { Run } from '../../result.ts'
 import type { Cell } from '../../run/run.ts'
-import type { Figure } from '../figures.ts'
-import { counts } from '../figures.ts'
+import type { Figure } from '../../stats/figures.ts'
+import { counts } from '../../stats/figures.ts'
 import { isSaturated, sustained } from '../steps.ts'
 
 /** Above a step of the same cell that was too much: that tells nothing more. */

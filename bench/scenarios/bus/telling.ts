@@ -1,7 +1,7 @@
 // How the experiments of the buses are told: the same figures, tables, bars and sentences for all.
 import type { Plot, Table } from '../../report/report.ts'
 import type { Run } from '../../result.ts'
-import { compare, FIGURES, median, type Comparison, type Figure } from '../figures.ts'
+import { compare, FIGURES, median, type Comparison, type Figure } from '../../stats/figures.ts'
 import { digits } from '../sentences.ts'
 
 /** A figure with its name, of the runs that it is taken from. */

@@ -1,7 +1,7 @@
 // Figures of runs as reports need them: by cell, over blocks, and against each other.
 import { merged } from '../measure/distribution.ts'
 import type { Distribution, Run } from '../result.ts'
-import { noiseFloor, pairedRatio, verdict, type Ratio } from '../stats/ratio.ts'
+import { noiseFloor, pairedRatio, verdict, type Ratio } from './ratio.ts'
 
 /** Undefined where a run has no such figure. */
 export type Figure = (run: Run) => number | undefined
