@@ -5,8 +5,9 @@ export default defineConfig({
     include: ['{mesh,storage,nodes,sim,cli,bench,systems,test}/**/*.test.ts'],
     testTimeout: 30_000,
     hookTimeout: 30_000,
-    // Two cores: native stores and real processes starve each other with more files at once.
-    maxWorkers: 2,
+    // Two cores: native stores and real processes starve each other with more files at once than these,
+    // much of whose time is waiting.
+    maxWorkers: 3,
     maxConcurrency: 3,
     pool: 'forks',
   },

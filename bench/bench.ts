@@ -73,6 +73,9 @@ function print(report: Report): void {
   process.stdout.write(`${drawReport(report, process.stdout.columns ?? WIDTH)}\n`)
 }
 
+// What is measured is Skein as the bench sets it, not as this shell does.
+for (const name of Object.keys(process.env)) if (name.startsWith('SKEIN_')) delete process.env[name]
+
 const program = new Command('bench').description('Skein beside other systems, on this machine.')
 for (const scenario of SCENARIOS) {
   program.addCommand(
