@@ -71,7 +71,7 @@ function tierMismatch(
   }
   // Each fsync can vouch for no more than what was in flight.
   const least = (receiptsPerSecond * seconds * setting.copies) / (IN_FLIGHT_MAX * load.publishers)
-  if (fsyncs >= Math.max(1, Math.floor(least))) return undefined
+  if (receiptsPerSecond === 0 || fsyncs >= Math.max(1, Math.floor(least))) return undefined
   return `${fsyncs} fsyncs for ${Math.round(receiptsPerSecond * seconds)} receipts`
 }
 
