@@ -1,44 +1,24 @@
 // Every scenario for a second or so, with real servers where they are installed: it works, its invariants
 // hold, and it leaves what it says. Never how fast: this machine has other things to do.
-import { execFile, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { afterAll, describe, expect, it } from 'vitest'
 import { isInstalled } from '../systems/index.ts'
 import { readResult } from './report/files.ts'
-import type { Result, Run } from './result.ts'
+import { ALONE, bench, BENCH_LIMIT_MS, BENCH_PROGRAM, faults, SHORT } from './testing.ts'
 
-const LIMIT_MS = 120_000
 const out = mkdtempSync(join(tmpdir(), 'skein-bench-results-'))
 afterAll(() => rmSync(out, { recursive: true }))
 
-async function bench(...words: string[]): Promise<Result> {
-  const program = join(import.meta.dirname, 'bench.ts')
-  const { stderr } = await promisify(execFile)(process.execPath, [program, ...words, '--out', out])
-  const [json, html] = stderr.trim().split('\n').slice(-2)
-  expect(readFileSync(html!, 'utf8')).toContain('</html>')
-  return readResult(json!)
-}
-
-/** What is wrong with runs for reasons other than how busy this machine is. */
-function faults(runs: readonly Run[]): string[] {
-  return runs.flatMap(({ cell, voids }) =>
-    voids.filter((why) => !BUSY.test(why)).map((why) => `${cell}: ${why}`),
-  )
-}
-
-const BUSY = /^the generator was late|of the machine was given to others$/
-const SHORT = ['--quick', '--blocks', '1', '--seconds', '0.5']
-const ALONE = [...SHORT, '--against', 'none']
 const BROKERS = (['kafka', 'nats'] as const).filter((name) => isInstalled(name))
 
-describe.sequential('each scenario', { timeout: LIMIT_MS }, () => {
+describe.sequential('each scenario', { timeout: BENCH_LIMIT_MS }, () => {
   it('latency, beside real brokers', async () => {
     const against = ['zeromq-raw', ...BROKERS].join()
-    const result = await bench('latency', ...SHORT, '--rate', '200', '--against', against)
+    const result = await bench(out, 'latency', ...SHORT, '--rate', '200', '--against', against)
     expect(result.isComplete).toBe(true)
     expect(faults(result.runs)).toEqual([])
     const systems = new Set(result.runs.map(({ setting }) => setting.system))
@@ -51,7 +31,7 @@ describe.sequential('each scenario', { timeout: LIMIT_MS }, () => {
   })
 
   it('throughput', async () => {
-    const { runs } = await bench('throughput', ...ALONE, '--samples-per-frame', '100')
+    const { runs } = await bench(out, 'throughput', ...ALONE, '--samples-per-frame', '100')
     expect(faults(runs)).toEqual([])
     for (const { counts } of runs) {
       expect(counts.published).toBeGreaterThan(0)
@@ -60,7 +40,7 @@ describe.sequential('each scenario', { timeout: LIMIT_MS }, () => {
   })
 
   it('fan', async () => {
-    const { runs } = await bench('fan', ...ALONE, '--rate', '200')
+    const { runs } = await bench(out, 'fan', ...ALONE, '--rate', '200')
     expect(faults(runs)).toEqual([])
     for (const { counts, load } of runs) {
       expect(counts.delivered).toBe(counts.published * load.subscribers)
@@ -68,21 +48,29 @@ describe.sequential('each scenario', { timeout: LIMIT_MS }, () => {
   })
 
   it('outage', async () => {
-    const { runs } = await bench('outage', ...ALONE, '--rate', '200')
+    const { runs } = await bench(out, 'outage', ...ALONE, '--rate', '200')
     expect(faults(runs)).toEqual([])
     expect(runs[0]!.counts.lost).toBe(0)
     expect(runs[0]!.counts.duplicates).toBe(0)
   })
 
   it('late', async () => {
-    const { runs } = await bench('late', ...ALONE, '--rate', '200')
+    const { runs } = await bench(out, 'late', ...ALONE, '--rate', '200')
     expect(faults(runs)).toEqual([])
     expect(runs[0]!.counts.lost).toBe(0)
     expect(runs[0]!.counts.duplicates).toBe(0)
   })
 
   it('cost', async () => {
-    const { runs } = await bench('cost', ...ALONE, '--rate', '2000', '--samples-per-frame', '1')
+    const { runs } = await bench(
+      out,
+      'cost',
+      ...ALONE,
+      '--rate',
+      '2000',
+      '--samples-per-frame',
+      '1',
+    )
     expect(faults(runs)).toEqual([])
     for (const { cost } of runs) {
       expect(Object.keys(cost.cpuSeconds)).toEqual(
@@ -94,27 +82,20 @@ describe.sequential('each scenario', { timeout: LIMIT_MS }, () => {
   })
 
   it('scale', async () => {
-    const { runs } = await bench('scale', ...ALONE, '--rate', '500')
+    const { runs } = await bench(out, 'scale', ...ALONE, '--rate', '500')
     expect(faults(runs)).toEqual([])
     expect(new Set(runs.map(({ load }) => load.sources))).toEqual(new Set([10, 1_000, 10_000]))
     expect(new Set(runs.map(({ setting }) => setting.stores ?? 1))).toEqual(new Set([1, 3]))
-  })
-
-  it('bus-experiments', async () => {
-    const { runs, report } = await bench('bus-experiments', ...ALONE, '--rate', '200')
-    expect(faults(runs)).toEqual([])
-    expect(report.sections.length).toBeGreaterThanOrEqual(7)
   })
 })
 
 it(
   'without a system, and interrupted - runs the others, keeps what was measured, says both',
   async () => {
-    const program = join(import.meta.dirname, 'bench.ts')
     const words = ['latency', ...SHORT, '--rate', '200,300,400', '--against', 'kafka', '--out', out]
     // No system is installed in an empty cache.
     const env = { ...process.env, XDG_CACHE_HOME: join(out, 'cache') }
-    const child = spawn(process.execPath, [program, ...words], { env, stdio: 'pipe' })
+    const child = spawn(process.execPath, [BENCH_PROGRAM, ...words], { env, stdio: 'pipe' })
     let said = ''
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       if (!said.includes('block 1') && (said + text).includes('block 1')) child.kill('SIGINT')
@@ -128,5 +109,5 @@ it(
     expect(notes.join('\n')).toContain('without kafka: it is not installed: npm run systems')
     expect(notes.join('\n')).toContain('not complete: interrupted')
   },
-  LIMIT_MS,
+  BENCH_LIMIT_MS,
 )

@@ -90,7 +90,7 @@ export class Generator {
   private async room(endUs: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>()
     this.goOn = resolve
-    const timer = setTimeout(resolve, (endUs - nowUs()) / 1000)
+    const timer = setTimeout(resolve, Math.max(0, endUs - nowUs()) / 1000)
     await promise
     clearTimeout(timer)
     this.goOn = undefined

@@ -3,7 +3,15 @@ import type { Cell, Column, Plot, Report, Section } from '../report/report.ts'
 import type { Run } from '../result.ts'
 import { byCell } from '../stats/by-cell.ts'
 import { payloadName } from './payloads.ts'
-import { compare, FIGURES, floorOf, median, ratioText, type Figure } from '../stats/figures.ts'
+import {
+  compare,
+  FIGURES,
+  floorOf,
+  floorText,
+  median,
+  ratioText,
+  type Figure,
+} from '../stats/figures.ts'
 
 const COLUMNS: readonly (Column & { readonly figure: Figure })[] = [
   { name: 'CPU', unit: 's', figure: FIGURES.cpuPerMillion },
@@ -45,7 +53,7 @@ function section(title: string, runs: readonly Run[]): Section {
     title,
     finding:
       'Medians over blocks, all processes together: servers, one publisher, one subscriber. Memory is ' +
-      `what they hold at the end, not for a million. The noise of CPU here is ± ${Math.round((floor - 1) * 100)} %.`,
+      `what they hold at the end, not for a million. The noise of CPU here: ${floorText(floor, controls)}.`,
     tables: [{ columns, rows }],
     plots: [cpuBars(cells)],
   }

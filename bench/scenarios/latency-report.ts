@@ -7,6 +7,7 @@ import {
   compare,
   FIGURES,
   floorOf,
+  floorText,
   median,
   ratioText,
   together,
@@ -61,10 +62,7 @@ function ratios(cells: Cells, controls: readonly Run[], rate: number, at: At): S
       { name: `${name} over` },
       ...NAMED.map(([title]) => ({ name: title, unit: 'ratio' })),
     ],
-    rows: [
-      ...rows,
-      ['noise floor', ...floors.map((floor) => `± ${Math.round((floor - 1) * 100)} %`)],
-    ],
+    rows: [...rows, ['noise floor', ...floors.map((floor) => floorText(floor, controls))]],
   }
   const title = `At ${rate.toLocaleString('en')} samples/s`
   const finding =

@@ -2,7 +2,15 @@
 import type { Cell, Plot, Report, Section, Table } from '../report/report.ts'
 import type { NativeRun, Run } from '../result.ts'
 import { byCell } from '../stats/by-cell.ts'
-import { compare, FIGURES, floorOf, median, ratioText, type Figure } from '../stats/figures.ts'
+import {
+  compare,
+  FIGURES,
+  floorOf,
+  floorText,
+  median,
+  ratioText,
+  type Figure,
+} from '../stats/figures.ts'
 import { payloadName } from './payloads.ts'
 
 export function throughputReport(
@@ -39,12 +47,12 @@ function tierSection(tier: string, runs: readonly Run[]): Section {
         median(own, MEGABYTES_PER_SECOND),
         median(own, FIGURES.cpuPerMillion),
         median(own, FSYNCS_PER_THOUSAND),
-        own === first ? `± ${Math.round((floor - 1) * 100)} %` : ratioText(ratio),
+        own === first ? floorText(floor, controls) : ratioText(ratio),
         voided(own),
       ])
     }
   }
-  const first = runs[0]!.cell
+  const [first = ''] = byCell(runs).cells.keys()
   const table: Table = {
     columns: [
       { name: 'payload' },

@@ -69,6 +69,11 @@ export function floorOf(cell: readonly Run[], control: readonly Run[], figure: F
   return noiseFloor(pairedRatio(...paired(cell, control, figure)))
 }
 
+/** ± 12 %; a dash where nothing was measured beside itself. */
+export function floorText(floor: number, control: readonly Run[]): string {
+  return control.length === 0 ? '–' : `± ${Math.round((floor - 1) * 100)} %`
+}
+
 /** 0.42 (0.38–0.47); the interval only where there is one. */
 export function ratioText(comparison: Comparison | undefined): string {
   if (comparison === undefined) return '–'
