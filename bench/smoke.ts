@@ -2,7 +2,7 @@
 // W = 2, synced, over ZeroMQ; the publisher in a process of its own; this process is the live
 // subscriber. Everything shares the machine, and every figure it is compared with comes from this run.
 import { fork, type ChildProcess } from 'node:child_process'
-import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { createHistogram } from 'node:perf_hooks'
 import { Worker } from 'node:worker_threads'
@@ -12,6 +12,7 @@ import { systemClock } from '../mesh/index.ts'
 import { loadConfig, openSession } from '../nodes/index.ts'
 import { FLEET_STREAM } from '../sim/index.ts'
 import { bytesPerTruckRow, measureEncode } from './codec.ts'
+import { fdatasyncUs } from './measure/machine.ts'
 import type { LoadRequest, LoadResult } from './smoke-load.ts'
 
 export interface SmokeResult {
@@ -79,7 +80,7 @@ async function measure(
     say(`frames of 100: ${describe(frames)}`)
     const singles = await loader.run({ kind: 'singles', seconds: SECONDS, sources: 10_000 })
     say(`single samples: ${describe(singles)}`)
-    say(`fdatasync of 4 KiB on the idle disk: p50 ${fdatasyncP50Us(directory)} µs`)
+    say(`fdatasync of 4 KiB on the idle disk: p50 ${fdatasyncUs()} µs`)
     const { live, raw, stored, fdatasync } = await latency(loader, seed, directory, say)
     return {
       durableSamplesPerSecond: Math.round(frames.samples / frames.seconds),
@@ -178,20 +179,6 @@ class Loader {
   stop(): void {
     this.child.send({ kind: 'stop', seconds: 0 } satisfies LoadRequest)
   }
-}
-
-function fdatasyncP50Us(directory: string): number {
-  const fd = openSync(join(directory, 'fdatasync'), 'w')
-  const block = Buffer.alloc(4096, 7)
-  const took: number[] = []
-  for (let i = 0; i < 300; i++) {
-    const startMs = performance.now()
-    writeSync(fd, block)
-    fdatasyncSync(fd)
-    took.push((performance.now() - startMs) * 1000)
-  }
-  closeSync(fd)
-  return Math.round(took.sort((a, b) => a - b)[150]!)
 }
 
 /** Appends and syncs 4 KiB fifty times a second beside whatever else goes on, on a thread of its own. */

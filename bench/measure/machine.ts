@@ -35,7 +35,7 @@ export async function describeMachine(): Promise<Machine> {
 }
 
 /** p50 of an append of 4 KiB with its fdatasync, µs. */
-function fdatasyncUs(): number {
+export function fdatasyncUs(): number {
   const directory = mkdtempSync(join(process.cwd(), '.skein-bench-'))
   const fd = openSync(join(directory, 'fdatasync'), 'w')
   const block = Buffer.alloc(BLOCK_BYTES, 7)

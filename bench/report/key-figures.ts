@@ -1,13 +1,11 @@
 // What every scenario's page begins with: each setting's latencies at one rate, the most it sustained, and
 // what that cost, from the runs that count.
 import type { Run } from '../result.ts'
-import { counts, FIGURES, median, together } from '../stats/figures.ts'
+import { counts, FIGURES, goalRate, median, together } from '../stats/figures.ts'
 import { byCell } from '../stats/by-cell.ts'
 import { settingNames } from './conditions.ts'
 import type { Cell, Column, Table } from './report.ts'
 
-/** The goals are stated at this rate, samples/s. */
-const RATE = 1_000
 /** More are no key figures; the tables of the sections have them. */
 const SETTINGS_MAX = 12
 
@@ -23,7 +21,7 @@ export interface KeyFigures {
  */
 export function keyFigures(runs: readonly Run[]): KeyFigures | undefined {
   if (!areAlike(runs)) return undefined
-  const rate = usualRate(runs)
+  const rate = goalRate(runs.filter(counts))
   const counted = [...byCell(runs).cells.values()].flat().filter(counts)
   const settings = [...Map.groupBy(counted, settingNames(counted))]
   if (settings.length === 0 || settings.length > SETTINGS_MAX) return undefined
@@ -82,11 +80,4 @@ function mostSustained(runs: readonly Run[]): readonly Run[] | undefined {
   return steps
     .filter((step) => step.every(({ isSustained }) => isSustained))
     .sort((a, b) => median(b, taken)! - median(a, taken)!)[0]
-}
-
-/** The rate nearest to that of the goals. */
-function usualRate(runs: readonly Run[]): number | undefined {
-  const far = (rate: number): number => Math.abs(Math.log(rate / RATE))
-  const rates = runs.filter(counts).flatMap(({ load }) => load.rate ?? [])
-  return rates.sort((a, b) => far(a) - far(b))[0]
 }

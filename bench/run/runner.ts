@@ -7,7 +7,7 @@ import type { NativeRun, Run } from '../result.ts'
 import { BENCH_SYSTEMS } from '../systems/index.ts'
 import type { Deployment, Setting } from '../systems/system.ts'
 import { proveTier } from './prove-tier.ts'
-import { runCell, type Cell, type RunOptions } from './run.ts'
+import { runCell, type Cell } from './run.ts'
 
 /** Everything is on a disk like the users': a tmpfs would flatter all of them. */
 const SCRATCH = '.skein-bench-'
@@ -64,10 +64,10 @@ export class Runner implements AsyncDisposable {
   }
 
   /** Measures a cell once and keeps the result. @throws when interrupted. */
-  async run(cell: Cell, block: number, more: Partial<RunOptions> = {}): Promise<Run> {
+  async run(cell: Cell, block: number): Promise<Run> {
     this.signal.throwIfAborted()
     const proof = await this.proof(cell, await this.deployment(cell.setting))
-    const run = await this.once(cell, block, more)
+    const run = await this.once(cell, block)
     const judged = proof === undefined ? run : { ...run, voids: [...run.voids, proof] }
     this.runs.push(judged)
     this.say(progressLine(judged))
@@ -119,10 +119,10 @@ export class Runner implements AsyncDisposable {
     if (this.directory !== undefined) await rm(this.directory, { recursive: true, force: true })
   }
 
-  private async once(cell: Cell, block: number, more: Partial<RunOptions> = {}): Promise<Run> {
+  private async once(cell: Cell, block: number): Promise<Run> {
     const deployment = await this.deployment(cell.setting)
     const [channelName, scratch] = [this.channelName(), this.directory!]
-    return await runCell({ cell, block, deployment, channelName, scratch, ...more })
+    return await runCell({ cell, block, deployment, channelName, scratch })
   }
 
   /** What is wrong with the tier that a setting claims; tried once for each setting. */

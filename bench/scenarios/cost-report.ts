@@ -2,6 +2,7 @@
 import type { Cell, Column, Plot, Report, Section } from '../report/report.ts'
 import type { Run } from '../result.ts'
 import { byCell } from '../stats/by-cell.ts'
+import { cpuSeconds, PARTS, type Part } from './cpu.ts'
 import { payloadName } from './payloads.ts'
 import {
   compare,
@@ -10,6 +11,7 @@ import {
   floorText,
   median,
   ratioText,
+  samplesOf,
   type Figure,
 } from '../stats/figures.ts'
 
@@ -61,7 +63,6 @@ function section(title: string, runs: readonly Run[]): Section {
 
 /** Whose CPU: by process, one beside the other. */
 function cpuBars(cells: ReadonlyMap<string, readonly Run[]>): Plot {
-  const parts = ['server', 'publisher', 'subscriber'] as const
   return {
     title: 'CPU of a million samples, by part',
     kind: 'bars',
@@ -69,7 +70,7 @@ function cpuBars(cells: ReadonlyMap<string, readonly Run[]>): Plot {
     y: { label: 'CPU', unit: 's / million samples' },
     series: [...cells].map(([name, runs]) => ({
       name,
-      points: parts.flatMap((part) => {
+      points: PARTS.flatMap((part) => {
         const y = median(runs, cpuOf(part))
         return y === undefined ? [] : [{ x: part, y }]
       }),
@@ -77,15 +78,6 @@ function cpuBars(cells: ReadonlyMap<string, readonly Run[]>): Plot {
   }
 }
 
-function cpuOf(part: 'server' | 'publisher' | 'subscriber'): Figure {
-  return (run) => {
-    const all = Object.entries(run.cost.cpuSeconds)
-    const seconds = all
-      .filter(([name]) =>
-        part === 'server' ? !/^(publisher|subscriber)-/.test(name) : name.startsWith(part),
-      )
-      .reduce((sum, [, value]) => sum + value, 0)
-    const total = all.reduce((sum, [, value]) => sum + value, 0)
-    return total === 0 ? undefined : (FIGURES.cpuPerMillion(run) * seconds) / total
-  }
+function cpuOf(part: Part): Figure {
+  return (run) => (1e6 * cpuSeconds(run, part)) / samplesOf(run)
 }

@@ -8,19 +8,19 @@ import {
   FIGURES,
   floorOf,
   floorText,
+  goalRate,
   median,
   ratioText,
   together,
+  voidText,
   type Figure,
 } from '../stats/figures.ts'
 
-/** Goals are stated at this rate. */
-const RATE = 1_000
 const PERCENTILES = [0, 10, 25, 50, 75, 90, 95, 99, 99.5, 99.9, 99.99]
 
 export function latencyReport(question: string, runs: readonly Run[]): Report {
   const { cells, controls } = byCell(runs)
-  const rate = nearestRate(runs)
+  const rate = goalRate(runs) ?? 0
   const at = (of: readonly Run[], wanted: number): Run[] =>
     of.filter(({ load }) => load.rate === wanted)
   return {
@@ -38,13 +38,6 @@ export function latencyReport(question: string, runs: readonly Run[]): Report {
 
 type Cells = ReadonlyMap<string, readonly Run[]>
 type At = (of: readonly Run[], rate: number) => readonly Run[]
-
-/** 1,000 samples/s, or what was measured that is nearest to it. */
-function nearestRate(runs: readonly Run[]): number {
-  const far = (rate: number): number => Math.abs(Math.log(rate / RATE))
-  const rates = runs.map(({ load }) => load.rate!)
-  return rates.reduce((best, rate) => (far(rate) < far(best) ? rate : best), rates[0] ?? RATE)
-}
 
 /** The first cell over each other one. */
 function ratios(cells: Cells, controls: readonly Run[], rate: number, at: At): Section {
@@ -175,7 +168,6 @@ function everything(cells: Cells, at: At): Section {
 
 /** Why a step is no figure of the system. */
 function state(runs: readonly Run[]): string {
-  const isVoid = runs.filter(({ voids }) => voids.length > 0).length
-  if (isVoid > 0) return `${isVoid} of ${runs.length} void`
-  return runs.every(({ isSustained }) => isSustained) ? '' : 'not sustained'
+  const isSustained = runs.every((run) => run.isSustained)
+  return voidText(runs) || (isSustained ? '' : 'not sustained')
 }

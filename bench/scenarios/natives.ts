@@ -9,7 +9,7 @@ import type { Run } from '../result.ts'
 import { PRODUCER_TUNINGS, producerSettings } from '../systems/kafka-settings.ts'
 import { publishingOf } from '../systems/nats-settings.ts'
 import type { Setting } from '../systems/system.ts'
-import { median, type Figure } from '../stats/figures.ts'
+import { FIGURES, median } from '../stats/figures.ts'
 import { payloadName } from './payloads.ts'
 import type { Context } from './scenario.ts'
 
@@ -17,7 +17,6 @@ import type { Context } from './scenario.ts'
 const PAYLOADS = 1_000
 /** Long enough to be measured, at the rate that our client had. */
 const SECONDS = 3
-const MESSAGES_PER_SECOND: Figure = ({ cost }) => cost.sentMessages / cost.seconds
 
 /** For every run of a broker at its throughput tuning, synced: what the vendor's tool makes of it. */
 export async function measureNatives({ runner }: Context): Promise<void> {
@@ -27,7 +26,7 @@ export async function measureNatives({ runner }: Context): Promise<void> {
   for (const runs of cells.values()) {
     runner.signal.throwIfAborted()
     const { setting, load } = runs[0]!
-    const oursPerSecond = median(runs, MESSAGES_PER_SECOND)
+    const oursPerSecond = median(runs, FIGURES.messagesPerSecond)
     if (oursPerSecond === undefined) continue
     const messages = Math.ceil(oursPerSecond * SECONDS)
     const payloads = payloadsOf(load)

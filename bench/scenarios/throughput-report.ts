@@ -9,6 +9,7 @@ import {
   floorText,
   median,
   ratioText,
+  voidText,
   type Figure,
 } from '../stats/figures.ts'
 import { payloadName } from './payloads.ts'
@@ -43,12 +44,12 @@ function tierSection(tier: string, runs: readonly Run[]): Section {
         payload,
         name,
         median(own, FIGURES.receiptsPerSecond),
-        median(own, MESSAGES_PER_SECOND),
+        median(own, FIGURES.messagesPerSecond),
         median(own, MEGABYTES_PER_SECOND),
         median(own, FIGURES.cpuPerMillion),
         median(own, FSYNCS_PER_THOUSAND),
         own === first ? floorText(floor, controls) : ratioText(ratio),
-        voided(own),
+        voidText(own),
       ])
     }
   }
@@ -81,7 +82,6 @@ const TIERS: Readonly<Record<string, string>> = {
   received: 'Receipts came from memory: a crash of the server may lose what they vouch for.',
 }
 
-const MESSAGES_PER_SECOND: Figure = ({ cost }) => cost.sentMessages / cost.seconds
 const MEGABYTES_PER_SECOND: Figure = ({ cost }) => cost.sentBytes / cost.seconds / 1e6
 const FSYNCS_PER_THOUSAND: Figure = ({ cost }) =>
   cost.fsyncs === undefined || cost.sentMessages === 0
@@ -132,9 +132,4 @@ function nativeSection(natives: readonly NativeRun[]): Section {
       },
     ],
   }
-}
-
-function voided(runs: readonly Run[]): string {
-  const count = runs.filter(({ voids }) => voids.length > 0).length
-  return count === 0 ? '' : `${count} of ${runs.length} void`
 }

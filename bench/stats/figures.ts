@@ -13,6 +13,8 @@ export const FIGURES = {
   receiptP99: (run) => run.receipt?.p99,
   /** Samples/s whose receipts came in the window. */
   receiptsPerSecond: (run) => run.receiptsPerSecond || undefined,
+  /** Or frames, which are to a store what a message is to a broker. */
+  messagesPerSecond: ({ cost }) => cost.sentMessages / cost.seconds,
   /** CPU-seconds of all processes together for a million samples. */
   cpuPerMillion: (run) => (1e6 * sum(run.cost.cpuSeconds)) / samplesOf(run),
   fsyncsPerMillion: (run) =>
@@ -33,6 +35,22 @@ export function samplesOf({ publishedPerSecond, receiptsPerSecond, cost }: Run):
 }
 
 export const counts = ({ voids }: Run): boolean => voids.length === 0
+
+/** `1 of 3 void`; empty when all count. */
+export function voidText(runs: readonly Run[]): string {
+  const isVoid = runs.filter((run) => !counts(run)).length
+  return isVoid === 0 ? '' : `${isVoid} of ${runs.length} void`
+}
+
+/** Goals are stated at this rate, samples/s. */
+const GOAL_RATE = 1_000
+
+/** The rate nearest to that of the goals; undefined where no run has one. */
+export function goalRate(runs: readonly Run[]): number | undefined {
+  const far = (rate: number): number => Math.abs(Math.log(rate / GOAL_RATE))
+  const rates = runs.flatMap(({ load }) => load.rate ?? [])
+  return rates.sort((a, b) => far(a) - far(b))[0]
+}
 
 /** Of the runs that count. */
 export function median(runs: readonly Run[], figure: Figure): number | undefined {

@@ -1,7 +1,14 @@
 // How the experiments of the buses are told: the same figures, tables, bars and sentences for all.
 import type { Plot, Table } from '../../report/report.ts'
 import type { Run } from '../../result.ts'
-import { compare, FIGURES, median, type Comparison, type Figure } from '../../stats/figures.ts'
+import {
+  compare,
+  FIGURES,
+  median,
+  voidText,
+  type Comparison,
+  type Figure,
+} from '../../stats/figures.ts'
 import { digits } from '../sentences.ts'
 
 /** A figure with its name, of the runs that it is taken from. */
@@ -82,7 +89,7 @@ export function tableOf(runs: readonly Run[], variants: Variants, wanted: readon
         system,
         name,
         ...told.map(({ figure }) => median(of, figure)),
-        voidsOf(of),
+        voidText(of),
       ]),
     ),
   }
@@ -173,9 +180,4 @@ function ratioWords({ ratio, low, high, verdict }: Comparison, name: string): st
   if (!Number.isFinite(high)) return `${digits(ratio)} times the ${name}`
   if (verdict === 'equal') return `the same ${name} (${digits(ratio)}, inside the noise)`
   return `${digits(ratio)} (${digits(low)}–${digits(high)}) times the ${name}`
-}
-
-function voidsOf(runs: readonly Run[]): string {
-  const count = runs.filter(({ voids }) => voids.length > 0).length
-  return count === 0 ? '' : `${count} of ${runs.length} void`
 }
