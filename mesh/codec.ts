@@ -9,7 +9,7 @@ export interface Codec {
   /**
    * The body for these samples, in this order. Exact for floats bit for bit, integers to 2^53,
    * booleans, strings, missing fields and samples whose field sets differ.
-   * A field the schema does not name is kept all the same.
+   * A field the schema does not name is kept all the same. The bytes are the codec's, until the next call.
    */
   encode(samples: readonly Sample[], schema: Schema): Uint8Array
   /**

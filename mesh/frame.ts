@@ -71,6 +71,8 @@ export const NO_SCHEMA = '0000000000000000' as SchemaId
 const knownLanes = new Map<LaneKey, Lane>()
 const KNOWN_LANES_MAX = 16_384
 
+const allocateFrame = (size: number): Buffer => Buffer.allocUnsafe(size)
+
 /**
  * Encodes one frame. Whoever sends many of a lane passes its `key`, which saves encoding the names.
  * @throws RangeError when a field cannot stand in a frame.
@@ -80,6 +82,7 @@ export function encodeFrame(
   header: FrameHeader,
   body: Uint8Array,
   key: LaneKey = laneKey(header.source, header.stream, header.epoch),
+  allocate = allocateFrame,
 ): Buffer {
   checkHeader(header)
   const bodyAt = LANE_AT + key.length
@@ -90,7 +93,7 @@ export function encodeFrame(
       `frame of ${size} bytes exceeds ${FRAME_BYTES_MAX} (${header.stream} of ${header.source})`,
     )
   }
-  const bytes = Buffer.allocUnsafe(size)
+  const bytes = allocate(size)
   bytes.writeUInt32LE(MAGIC, 0)
   bytes.writeUInt32LE(body.length, 8)
   bytes.writeUInt32LE(header.count, 12)

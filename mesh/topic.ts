@@ -2,16 +2,17 @@
 // and a last `>` for one or more. Matching is by whole levels: `t/1/x` matches neither `t/10/x` nor
 // `t/1/xy`.
 //
-//   t/<shard>/<stream>   live and fresh telemetry      a/<publisher>   acknowledgements
-//   b/<shard>            backlog and repeats, owners   m/peers         membership
-//   s/<schema id>        a schema; s/ask asks for one
-import type { PeerId, SchemaId } from './names.ts'
+//   t/<shard>/<stream>   live telemetry               a/<publisher>   acknowledgements
+//   f/<store>            frames for one store         m/peers         membership
+//   b/<shard>            backlog, through a broker    s/<schema id>   a schema; s/ask asks for one
+import type { PeerId, SchemaId, StoreId } from './names.ts'
 
 export type TopicPattern = string
 
 export const TOPIC_BYTES_MAX = 512
 
 export const liveTopic = (shard: number, stream: string): string => `t/${shard}/${stream}`
+export const framesTopic = (store: StoreId): string => `f/${store}`
 export const backlogTopic = (shard: number): string => `b/${shard}`
 export const ackTopic = (publisher: PeerId): string => `a/${publisher}`
 export const schemaTopic = (id: SchemaId): string => `s/${id}`

@@ -120,6 +120,8 @@ export interface PeerTransport extends Transport {
   unlink(endpoint: string): void
   /** Peers with a live link now, dialled by either side. */
   linked(): ReadonlySet<PeerId>
+  /** Whether a peer that is linked now subscribes to the topic. Cheap. */
+  hasSubscribers(topic: string): boolean
   /** Calls back when the first link to a peer comes up (handshake done) and when the last one goes down. */
   onLink(listener: (event: LinkEvent) => void): void
 }

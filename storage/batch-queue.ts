@@ -1,7 +1,7 @@
 // Frames waiting to be written, already in the batches they will be written in. Each frame's bytes
 // are copied once, into a slab shared with its neighbours, because what was offered may be a view
-// into a network buffer. A slab is never reused: it is garbage when the last of its frames is, so a
-// frame may be kept after its commit, at the price of its slab.
+// into a network buffer. Slabs are used again once their batch is committed: new ones, at the speed of
+// a disk, had V8 collect the whole heap several times a second.
 import type { AckLevel, Frame } from '../mesh/index.ts'
 
 export interface QueuedFrame<Origin> {
@@ -14,6 +14,8 @@ export interface QueuedFrame<Origin> {
 
 export interface Batch<Origin> {
   readonly frames: QueuedFrame<Origin>[]
+  /** What the frames' bytes are in. */
+  readonly slabs: Buffer[]
   bytes: number
 }
 
@@ -21,21 +23,24 @@ export interface Batch<Origin> {
 const BATCH_BYTES_MAX = 4 << 20
 const BATCH_FRAMES_MAX = 8192
 const SLAB_BYTES = 1 << 20
+/** Empty slabs kept: those of two full batches. */
+const SPARE_SLABS_MAX = 8
 
 export class BatchQueue<Origin> {
   /** Bytes and frames of all batches. */
   bytes = 0
   length = 0
   private readonly full: Batch<Origin>[] = []
-  private filling: Batch<Origin> = { frames: [], bytes: 0 }
-  private slab = Buffer.alloc(0)
+  private filling = newBatch<Origin>()
+  private readonly spare: Buffer[] = []
+  /** Bytes used of the last slab of `filling`. */
   private slabAt = 0
 
   push(frame: Frame, origin: Origin | undefined, ingestUs: number, level: AckLevel): void {
     const size = frame.bytes.length
     if (!hasRoom(this.filling, size)) {
       this.full.push(this.filling)
-      this.filling = { frames: [], bytes: 0 }
+      this.filling = newBatch()
     }
     this.filling.frames.push({ frame: this.copy(frame), ingestUs, origin, level })
     this.filling.bytes += size
@@ -53,25 +58,37 @@ export class BatchQueue<Origin> {
     let batch = this.full.shift()
     if (batch === undefined) {
       batch = this.filling
-      this.filling = { frames: [], bytes: 0 }
+      this.filling = newBatch()
     }
     this.bytes -= batch.bytes
     this.length -= batch.frames.length
     return batch
   }
 
+  /** Nobody reads the frames of a batch that was taken any more. */
+  recycle({ slabs }: Batch<Origin>): void {
+    for (const slab of slabs) {
+      if (this.spare.length < SPARE_SLABS_MAX) this.spare.push(slab)
+    }
+  }
+
   private copy(frame: Frame): Frame {
     const size = frame.bytes.length
-    if (this.slabAt + size > this.slab.length) {
-      this.slab = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, size))
+    const { slabs } = this.filling
+    let slab = slabs.at(-1)
+    if (slab === undefined || this.slabAt + size > SLAB_BYTES) {
+      slab = this.spare.pop() ?? Buffer.allocUnsafeSlow(SLAB_BYTES)
+      slabs.push(slab)
       this.slabAt = 0
     }
-    const bytes = this.slab.subarray(this.slabAt, this.slabAt + size)
+    const bytes = slab.subarray(this.slabAt, this.slabAt + size)
     this.slabAt += size
     bytes.set(frame.bytes)
     return new CopiedFrame(frame, bytes)
   }
 }
+
+const newBatch = <Origin>(): Batch<Origin> => ({ frames: [], slabs: [], bytes: 0 })
 
 function hasRoom({ frames, bytes }: Batch<unknown>, size: number): boolean {
   if (frames.length === 0) return true

@@ -5,6 +5,7 @@
 // Over links it takes what is sent to this store, and what finds no room is sent again. From a broker it
 // fetches: a batch is finished when all of it is synced, and only then does the broker hear of it.
 import {
+  framesTopic,
   NO_SCHEMA,
   readFrame,
   readMessage,
@@ -110,8 +111,7 @@ export class Ingest {
       this.consumption = await transport.consume(storeId, (batch) => this.consume(batch))
       return
     }
-    await transport.subscribe('t/>', (batch) => this.receive(batch), 'directed')
-    await transport.subscribe('b/>', (batch) => this.receive(batch), 'directed')
+    await transport.subscribe(framesTopic(storeId), (batch) => this.receive(batch), 'directed')
   }
 
   /** The shards this store takes from a broker; over links its publishers decide. */

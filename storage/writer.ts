@@ -28,7 +28,7 @@ export interface CommitResult<Origin> {
   /** As passed to `offer`. */
   readonly origin: Origin | undefined
   readonly level: AckLevel
-  /** A copy of the writer's; its bytes do not change. */
+  /** A copy of the writer's, to be read only while it is told of. */
   readonly frame: Frame
   readonly ingestUs: number
   readonly conflict?: NameConflict
@@ -196,6 +196,7 @@ export class Writer<Origin> {
       this.committingBytes = batch.bytes
       await this.commit(batch.frames)
       this.committingBytes = 0
+      this.queue.recycle(batch)
       this.settle(batch.frames.length)
     }
     this.running = undefined

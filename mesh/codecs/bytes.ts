@@ -7,7 +7,7 @@ export function corrupt(reason: string, cause?: unknown): MeshError {
   return new MeshError('MESH_BODY_CORRUPT', `frame body: ${reason}`, options)
 }
 
-/** Output that is reused from body to body; take() hands out a copy. */
+/** Output that is reused from body to body; view() is not a copy. */
 export class ByteWriter {
   bytes: Buffer
   at = 0
@@ -73,8 +73,9 @@ export class ByteWriter {
     this.at += this.bytes.write(value, this.at)
   }
 
-  take(): Uint8Array {
-    return Buffer.copyBytesFrom(this.bytes, 0, this.at)
+  /** What was written, until it is written again. */
+  view(): Uint8Array {
+    return this.bytes.subarray(0, this.at)
   }
 }
 

@@ -36,7 +36,7 @@ export function createColumnarCodec(options: ColumnarOptions = {}): Codec {
     encode(samples, schema) {
       checkCount(samples.length)
       const out = encoder.encode(samples, schema)
-      return options.compress === true ? compressed(out) : out.take()
+      return options.compress === true ? compressed(out) : out.view()
     },
     decode(body, count, schema) {
       checkCount(count)
@@ -47,9 +47,9 @@ export function createColumnarCodec(options: ColumnarOptions = {}): Codec {
 
 function compressed(out: ByteWriter): Uint8Array {
   const size = out.at - 1
-  if (size > BODY_BYTES_MAX) return out.take()
+  if (size > BODY_BYTES_MAX) return out.view()
   const packed = zstdCompressSync(out.bytes.subarray(1, out.at))
-  return packed.length < size ? Buffer.concat([Uint8Array.of(FLAG_ZSTD), packed]) : out.take()
+  return packed.length < size ? Buffer.concat([Uint8Array.of(FLAG_ZSTD), packed]) : out.view()
 }
 
 function openBody(body: Uint8Array): ByteReader {

@@ -164,6 +164,10 @@ export abstract class LinkTransport implements PeerTransport {
     return this.hub.peers.ids()
   }
 
+  hasSubscribers(topic: string): boolean {
+    return this.hub.peers.route(topic).links.length > 0
+  }
+
   onLink(listener: (event: LinkEvent) => void): void {
     this.hub.peers.onLink(listener)
   }

@@ -3,12 +3,16 @@
 // it, when its shard has other owners, when an owner has passed it over, or after 10 s without its ack.
 import type { StoreView } from '../membership.ts'
 import type { PeerId, StoreId } from '../names.ts'
+import { messageBytesTarget } from '../message.ts'
 import { takersByShard } from '../placement.ts'
+import { backlogTopic } from '../topic.ts'
 import type { BrokerTransport } from '../transport.ts'
 import { BrokerQueue } from './broker-queue.ts'
 import { Delivery, type DeliveryOptions } from './delivery.ts'
 import { isPending, type Entry } from './entry.ts'
 import type { OutgoingLane } from './lane.ts'
+import { liveMessages } from './messages.ts'
+import type { FrameAge } from './send-queue.ts'
 
 /** An owner that acknowledged what came later had its chance at what came before. */
 const PASSED_OVER_MS_MIN = 200
@@ -38,7 +42,12 @@ export class BrokerDelivery extends Delivery<BrokerTransport> {
     return [this.queue]
   }
 
-  sendFresh(topic: string, sealed: readonly Entry[]): void {
+  sendFresh(sealed: readonly Entry[]): void {
+    const bytesMax = messageBytesTarget(this.options.transport)
+    for (const { topic, entries } of liveMessages(sealed, bytesMax)) this.send(topic, entries)
+  }
+
+  private send(topic: string, sealed: readonly Entry[]): void {
     const { schemas, clock, counters } = this.options
     for (const entry of sealed) entry.isHanded = true
     const size = sealed.reduce((sum, entry) => sum + entry.size, 0)
@@ -99,6 +108,10 @@ export class BrokerDelivery extends Delivery<BrokerTransport> {
 
   protected peerOf(): PeerId | undefined {
     return undefined
+  }
+
+  protected topicOf({ lane }: Entry, _queue: BrokerQueue, age: FrameAge): string {
+    return age === 'fresh' ? lane.topic : backlogTopic(lane.shard)
   }
 
   private sendPassedOver(now: number): number {

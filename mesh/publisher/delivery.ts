@@ -8,11 +8,10 @@ import type { MeshIdentity } from '../membership.ts'
 import { bytesInMessage, encodeMessage, messageBytesTarget } from '../message.ts'
 import type { PeerId, StoreId } from '../names.ts'
 import type { SchemaExchange } from '../schema-exchange.ts'
-import { backlogTopic } from '../topic.ts'
 import type { Transport } from '../transport.ts'
 import { isPending, type Entry } from './entry.ts'
 import type { Outbox } from './outbox.ts'
-import type { SendQueue } from './send-queue.ts'
+import type { FrameAge, SendQueue } from './send-queue.ts'
 
 export interface SenderCounters {
   framesSent: number
@@ -48,8 +47,8 @@ export abstract class Delivery<Kind extends Transport = Transport> {
     this.options = options
   }
 
-  /** Sends frames of one topic that were sealed in this turn: to live subscribers and to stores. */
-  abstract sendFresh(topic: string, entries: readonly Entry[]): void
+  /** Sends frames that were sealed in this turn: to live subscribers and to stores. */
+  abstract sendFresh(entries: readonly Entry[]): void
 
   /** Sends frames that waited out an outage: to owners only, beside what is fresh. */
   abstract sendBacklog(entries: readonly Entry[]): void
@@ -73,16 +72,8 @@ export abstract class Delivery<Kind extends Transport = Transport> {
   pump(): void {
     for (const queue of this.queues()) {
       if (!queue.isReady || queue.waiting === 0) continue
-      this.pumpQueue(
-        queue,
-        () => queue.takeFresh(),
-        (entry) => entry.lane.topic,
-      )
-      this.pumpQueue(
-        queue,
-        () => queue.takeBacklog(),
-        (entry) => backlogTopic(entry.lane.shard),
-      )
+      this.pumpQueue(queue, 'fresh')
+      this.pumpQueue(queue, 'backlog')
     }
   }
 
@@ -94,6 +85,8 @@ export abstract class Delivery<Kind extends Transport = Transport> {
 
   /** The process a queue leads to; none when that is a broker. */
   protected abstract peerOf(queue: SendQueue): PeerId | undefined
+
+  protected abstract topicOf(entry: Entry, queue: SendQueue, age: FrameAge): string
 
   protected prune(): void {
     for (const queue of this.queues()) if (queue.waiting > PRUNE_AT) queue.prune()
@@ -140,11 +133,7 @@ export abstract class Delivery<Kind extends Transport = Transport> {
     return encodeMessage(mesh.id, transport.peerId, frames, level)
   }
 
-  private pumpQueue(
-    queue: SendQueue,
-    take: () => Entry | undefined,
-    topicOf: (entry: Entry) => string,
-  ): void {
+  private pumpQueue(queue: SendQueue, age: FrameAge): void {
     const { transport, schemas, clock, counters } = this.options
     const now = clock.monotonicMs()
     const peer = this.peerOf(queue)
@@ -160,10 +149,10 @@ export abstract class Delivery<Kind extends Transport = Transport> {
       entries = []
       size = 0
     }
-    for (let entry = take(); entry !== undefined; entry = take()) {
+    for (let entry = queue.take(age); entry !== undefined; entry = queue.take(age)) {
       const bytes = this.bytesOf(entry)
       if (bytes === undefined) continue
-      const entryTopic = topicOf(entry)
+      const entryTopic = this.topicOf(entry, queue, age)
       if (entryTopic !== topic || size + bytesInMessage(entry.size) > target) flush()
       topic = entryTopic
       if (peer === undefined) schemas.publishLive(entry.schemaId)

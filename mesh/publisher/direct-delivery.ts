@@ -1,11 +1,13 @@
 // Over links: each store of a shard gets its own copy, within what it grants; live subscribers theirs,
 // a little ahead.
 import { SUSPECT_AFTER_MS, type StoreView } from '../membership.ts'
+import { messageBytesTarget } from '../message.ts'
 import type { PeerId, StoreId } from '../names.ts'
 import { takersByShard } from '../placement.ts'
 import type { PeerTransport } from '../transport.ts'
 import { Delivery } from './delivery.ts'
 import { isPending, type Entry } from './entry.ts'
+import { liveMessages } from './messages.ts'
 import { GRANT_BYTES_MAX, StoreQueue } from './store-queue.ts'
 
 /**
@@ -17,37 +19,25 @@ const HEAD_START_MS = 0.12
 /** The most rounds, for a clock that stands still. */
 const HEAD_START_TURNS = 128
 
-interface FreshMessage {
-  readonly topic: string
-  readonly entries: readonly Entry[]
-  readonly bytes: Buffer
-}
-
 export class DirectDelivery extends Delivery<PeerTransport> {
   private readonly queueByStore = new Map<StoreId, StoreQueue>()
   private readonly targetsByShard = new Map<number, StoreQueue[]>()
   private readonly unlinkedSinceMs = new Map<StoreId, number>()
   /** Published live, and not yet sent to their stores. */
-  private fresh: FreshMessage[] = []
+  private fresh: Entry[] = []
 
   queues(): Iterable<StoreQueue> {
     return this.queueByStore.values()
   }
 
   /** Live first: whoever watches should not wait for the disks' copies. */
-  sendFresh(topic: string, sealed: readonly Entry[]): void {
-    const { transport, schemas, clock } = this.options
-    const frames = sealed.flatMap((entry) => this.bytesOf(entry) ?? [])
-    const entries = sealed.filter(isPending)
-    if (entries.length === 0) return
-    const bytes = this.encode(frames)
-    for (const { schemaId } of entries) schemas.publishLive(schemaId)
-    this.publish(topic, entries, bytes)
-    this.fresh.push({ topic, entries, bytes })
-    if (this.fresh.length > 1) return
-    // Nothing queued: nobody watches.
-    if (transport.queuedBytes() === 0) this.sendToOwners()
-    else this.afterHeadStart(clock.monotonicMs(), HEAD_START_TURNS)
+  sendFresh(sealed: readonly Entry[]): void {
+    const isFirst = this.fresh.length === 0
+    const isWatched = this.publishLive(sealed)
+    for (const entry of sealed) this.fresh.push(entry)
+    if (!isFirst) return
+    if (isWatched) this.afterHeadStart(this.options.clock.monotonicMs(), HEAD_START_TURNS)
+    else this.sendToOwners()
   }
 
   sendBacklog(entries: readonly Entry[]): void {
@@ -109,6 +99,10 @@ export class DirectDelivery extends Delivery<PeerTransport> {
     return queue.peer
   }
 
+  protected topicOf(_entry: Entry, queue: StoreQueue): string {
+    return queue.topic
+  }
+
   private targets(shard: number): readonly StoreQueue[] {
     return this.targetsByShard.get(shard) ?? []
   }
@@ -122,25 +116,29 @@ export class DirectDelivery extends Delivery<PeerTransport> {
   }
 
   private sendToOwners(): void {
-    const messages = this.fresh
+    const { fresh } = this
     this.fresh = []
     if (this.stopped) return
-    const { schemas, clock, counters } = this.options
-    const now = clock.monotonicMs()
-    for (const { topic, entries, bytes } of messages) {
-      const size = entries.reduce((sum, entry) => sum + entry.size, 0)
-      for (const entry of entries) entry.isHanded = true
-      for (const queue of this.targets(entries[0]!.lane.shard)) {
-        if (queue.hasRoom(size)) {
-          for (const { schemaId } of entries) schemas.sendTo(queue.peer!, schemaId)
-          this.publish(topic, entries, bytes, queue.peer)
-          for (const entry of entries) queue.markSent(entry, now)
-          counters.framesSent += entries.length
-        } else {
-          for (const entry of entries) queue.pushFresh(entry)
-        }
-      }
+    for (const entry of fresh) {
+      if (!isPending(entry)) continue
+      entry.isHanded = true
+      for (const queue of this.targets(entry.lane.shard)) queue.pushFresh(entry)
     }
+    this.pump()
+  }
+
+  /** False when nobody subscribes to any of it. */
+  private publishLive(sealed: readonly Entry[]): boolean {
+    const { transport, schemas } = this.options
+    const watched = sealed.filter(({ lane }) => transport.hasSubscribers(lane.topic))
+    if (watched.length === 0) return false
+    for (const { topic, entries } of liveMessages(watched, messageBytesTarget(transport))) {
+      const frames = entries.flatMap((entry) => this.bytesOf(entry) ?? [])
+      if (frames.length === 0) continue
+      for (const { schemaId } of entries) schemas.publishLive(schemaId)
+      this.publish(topic, entries, this.encode(frames))
+    }
+    return true
   }
 
   /** Stores that were removed get nothing more, and nothing waits for them. */

@@ -3,6 +3,7 @@
 import type { OutboxLog } from '../outbox/log.ts'
 import type { StoreId } from '../names.ts'
 import { Deque } from './deque.ts'
+import { FrameSlabs } from './frame-slabs.ts'
 import { isFinished, isPending, type Entry, type EntryState } from './entry.ts'
 
 /** What to do with a sample when the outbox is full (docs/delivery.md §3). */
@@ -35,6 +36,8 @@ interface Waiter {
 
 export class Outbox {
   readonly log: OutboxLog | undefined
+  /** Where the frames in memory are. */
+  readonly slabs = new FrameSlabs()
   private readonly limits: OutboxLimits
   private readonly entries = new Deque<Entry>()
   /** Data frames by stream, for drop-oldest; finished ones are passed over. */
@@ -131,8 +134,10 @@ export class Outbox {
     this.sealedSamples += sampleCount(entry)
     if (entry.bytes === undefined) return
     this.frameBytes += entry.size
-    if (entry.position !== undefined && this.memoryBytes > this.limits.memoryBytes)
+    if (entry.position !== undefined && this.memoryBytes > this.limits.memoryBytes) {
       this.spill(entry)
+    }
+    if (this.slabs.isSparse) this.moveFrames()
   }
 
   /** The frame's bytes, from memory or from the log. @throws MeshError MESH_OUTBOX_DAMAGED. */
@@ -145,8 +150,7 @@ export class Outbox {
     entry.state = state
     this.frames -= 1
     this.sealedSamples -= sampleCount(entry)
-    if (entry.bytes !== undefined) this.frameBytes -= entry.size
-    entry.bytes = undefined
+    if (entry.bytes !== undefined) this.spill(entry)
     if (entry.position !== undefined) this.log?.done(entry.position)
     if (state === 'done' && entry.number > this.furthest.number) {
       this.furthest = { number: entry.number, stores: entry.heldBy }
@@ -182,9 +186,17 @@ export class Outbox {
     return this.byStream.get(stream)?.first()
   }
 
+  /** Its bytes are no longer in memory. */
   private spill(entry: Entry): void {
+    this.slabs.release(entry.bytes!)
     entry.bytes = undefined
     this.frameBytes -= entry.size
+  }
+
+  private moveFrames(): void {
+    for (const entry of this.pending()) {
+      if (entry.bytes !== undefined) entry.bytes = this.slabs.moved(entry.bytes)
+    }
   }
 
   private isHalfEmpty(): boolean {

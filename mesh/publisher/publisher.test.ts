@@ -4,6 +4,7 @@ import { codecFor } from '../codecs/index.ts'
 import { FakeClock } from '../fake-clock.ts'
 import type { Frame } from '../frame.ts'
 import { rankStores, shardOf } from '../placement.ts'
+import { framesTopic } from '../topic.ts'
 import type { Sample } from '../sample.ts'
 import { compileSchema, inferSchema } from '../schema.ts'
 import { SeededRandom } from '../seeded-random.ts'
@@ -166,7 +167,7 @@ describe('publisher', () => {
     expect(done).toBe(true)
   })
 
-  it('sends again until it is acknowledged, on the backlog topic', async () => {
+  it('sends again until it is acknowledged, to the stores alone', async () => {
     world = new World()
     await world.addStores(2)
     const publisher = await world.publish()
@@ -180,7 +181,7 @@ describe('publisher', () => {
     expect(publisher.pendingSamples).toBe(0)
     for (const store of world.stores) {
       expect(samplesOf(store.frames.values())).toEqual([1, 2])
-      expect(store.topics.at(-1)).toBe(`b/${shardOf('VH001')}`)
+      expect(new Set(store.topics)).toEqual(new Set([framesTopic(store.storeId)]))
     }
   })
 

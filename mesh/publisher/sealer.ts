@@ -6,6 +6,7 @@ import { codecFor, createColumnarCodec } from '../codecs/index.ts'
 import { MeshError } from '../errors.ts'
 import { frameBytesMax } from '../message.ts'
 import { encodeFrame, FRAME_SAMPLES_MAX, NO_SCHEMA, openFrame, type FrameHeader } from '../frame.ts'
+import type { FramePosition } from '../outbox/log.ts'
 import type { Sample } from '../sample.ts'
 import type { SchemaExchange } from '../schema-exchange.ts'
 import type { Schema } from '../schema.ts'
@@ -212,9 +213,9 @@ export class Sealer {
     const { outbox, onSealed } = this.parts
     const sequence = lane.lastSequence + 1
     const { source, stream, epoch, key } = lane
-    const bytes = encodeFrame({ ...header, source, stream, epoch, sequence }, body, key)
-    this.checkSize(bytes.length, stream, source)
-    const position = outbox.log?.appendSeal(bytes, ordinals)
+    const named = { ...header, source, stream, epoch, sequence }
+    const bytes = encodeFrame(named, body, key, (size) => outbox.slabs.allocate(size))
+    const position = this.keep(bytes, lane, ordinals)
     lane.lastSequence = sequence
     const { kind, count, schemaId } = header
     const size = bytes.length
@@ -222,6 +223,22 @@ export class Sealer {
     outbox.add(entry, inPlaceOf)
     onSealed(entry)
     return entry
+  }
+
+  /** Writes a frame to the outbox log, where there is one. @throws MeshError: then its memory is free again. */
+  private keep(
+    frame: Buffer,
+    { stream, source }: OutgoingLane,
+    ordinals: readonly number[],
+  ): FramePosition | undefined {
+    const { log, slabs } = this.parts.outbox
+    try {
+      this.checkSize(frame.length, stream, source)
+      return log?.appendSeal(frame, ordinals)
+    } catch (error) {
+      slabs.release(frame)
+      throw error
+    }
   }
 
   /** A frame that the transport does not take would stay in the outbox for ever. */

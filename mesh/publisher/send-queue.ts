@@ -18,6 +18,9 @@ export interface RetryPolicy {
   readonly mostMs: number
 }
 
+/** backlog: repeats, and what waited out an outage. */
+export type FrameAge = 'fresh' | 'backlog'
+
 export abstract class SendQueue {
   grantBytes: number
   private readonly retry: RetryPolicy
@@ -82,13 +85,11 @@ export abstract class SendQueue {
     if (this.sent.size > size) this.sentBytes += entry.size
   }
 
-  takeFresh(): Entry | undefined {
+  /** The next that may go, within the grant. */
+  take(age: FrameAge): Entry | undefined {
+    if (age === 'backlog') return this.takeFrom(this.backlog, this.grantBytes)
     const reserved = this.backlog.length > 0 ? this.grantBytes * BACKLOG_SHARE : 0
-    return this.take(this.fresh, this.grantBytes - reserved)
-  }
-
-  takeBacklog(): Entry | undefined {
-    return this.take(this.backlog, this.grantBytes)
+    return this.takeFrom(this.fresh, this.grantBytes - reserved)
   }
 
   /** The receiver has it, so far as this queue is concerned. */
@@ -195,7 +196,7 @@ export abstract class SendQueue {
     return expired
   }
 
-  private take(queue: Deque<Entry>, limitBytes: number): Entry | undefined {
+  private takeFrom(queue: Deque<Entry>, limitBytes: number): Entry | undefined {
     if (!this.isReady) return undefined
     for (let entry = queue.first(); entry !== undefined; entry = queue.first()) {
       const live = isPending(entry) && this.lacks(entry)

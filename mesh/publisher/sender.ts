@@ -2,7 +2,6 @@
 // (docs/delivery.md §4); knows nothing of samples. How they travel is the Delivery's business.
 import { ACK_LEVELS, readAck, type Ack } from '../ack.ts'
 import type { Membership } from '../membership.ts'
-import { bytesInMessage, messageBytesTarget } from '../message.ts'
 import type { StoreId } from '../names.ts'
 import { ackTopic } from '../topic.ts'
 import {
@@ -69,19 +68,9 @@ export class Sender {
     this.delivery.stop()
   }
 
-  /** Sends frames sealed in this turn: one message per topic, to each store with room and to live subscribers. */
+  /** Sends frames sealed in this turn: to live subscribers, and to each store as far as it has room. */
   send(entries: readonly Entry[]): void {
-    if (this.stopped) return
-    const byTopic = new Map<string, Entry[]>()
-    for (const entry of entries) {
-      const group = byTopic.get(entry.lane.topic)
-      if (group === undefined) byTopic.set(entry.lane.topic, [entry])
-      else group.push(entry)
-    }
-    for (const [topic, group] of byTopic) {
-      for (const part of messageParts(group, messageBytesTarget(this.options.transport)))
-        this.delivery.sendFresh(topic, part)
-    }
+    if (!this.stopped) this.delivery.sendFresh(entries)
   }
 
   /** Sends frames that waited out an outage: to owners only, beside what is fresh. */
@@ -175,20 +164,4 @@ export class Sender {
     for (const storeId of entry.heldBy) if (this.counted.has(storeId)) stores += 1
     return stores >= this.options.mesh.writeQuorum
   }
-}
-
-/** Cuts frames of one topic into messages of a bounded size. */
-function* messageParts(entries: readonly Entry[], target: number): Generator<readonly Entry[]> {
-  let from = 0
-  let size = 0
-  for (const [index, entry] of entries.entries()) {
-    const bytes = bytesInMessage(entry.size)
-    if (size > 0 && size + bytes > target) {
-      yield entries.slice(from, index)
-      from = index
-      size = 0
-    }
-    size += bytes
-  }
-  yield entries.slice(from)
 }

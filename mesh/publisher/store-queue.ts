@@ -1,5 +1,6 @@
 // What waits for one store on a link of its own.
 import type { PeerId, StoreId } from '../names.ts'
+import { framesTopic } from '../topic.ts'
 import type { Entry } from './entry.ts'
 import { SendQueue } from './send-queue.ts'
 
@@ -11,12 +12,14 @@ const RETRY = { firstMs: 200, mostMs: 5000 }
 
 export class StoreQueue extends SendQueue {
   readonly storeId: StoreId
+  readonly topic: string
   /** The process to send to, while there is a link to it. */
   peer: PeerId | undefined
 
   constructor(storeId: StoreId) {
     super(GRANT_BYTES_DEFAULT, RETRY)
     this.storeId = storeId
+    this.topic = framesTopic(storeId)
   }
 
   get isReady(): boolean {

@@ -11,7 +11,7 @@ import { mergeTables, type MemberTable } from '../member-table.ts'
 import { readMessage } from '../message.ts'
 import { newStoreId, type LaneKey, type PeerId, type StoreId } from '../names.ts'
 import { meshIdentity, Session } from '../session.ts'
-import { ackTopic } from '../topic.ts'
+import { ackTopic, framesTopic } from '../topic.ts'
 import type { MemoryNetwork } from '../transports/memory-network.ts'
 import type { Message, Transport } from '../transport.ts'
 
@@ -73,8 +73,10 @@ export class ScriptedStore {
   async open(): Promise<void> {
     await this.session.open()
     const { transport } = this.session
-    await transport.subscribe('t/>', (batch) => this.receive(batch), 'directed')
-    await transport.subscribe('b/>', (batch) => this.receive(batch), 'directed')
+    const { brokered } = transport.capabilities
+    for (const pattern of brokered ? ['t/>', 'b/>'] : [framesTopic(this.storeId)]) {
+      await transport.subscribe(pattern, (batch) => this.receive(batch), 'directed')
+    }
   }
 
   /** Says what it holds of everything it kept silent about. */

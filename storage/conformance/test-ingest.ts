@@ -122,7 +122,7 @@ export class IngestWorld<Store extends MemoryStore = MemoryStore> {
       capabilities: { brokered: false, messageBytesMax: this.broker.messageBytesMax },
       publish: (topic: string, bytes: Buffer) => this.broker.carry(topic, bytes),
       subscribe: (pattern: string, onBatch: BatchHandler) => {
-        if (pattern === 't/>') this.take = onBatch
+        if (pattern.startsWith('f/')) this.take = onBatch
         return Promise.resolve({ close: () => Promise.resolve() })
       },
     }
