@@ -37,8 +37,10 @@ export function measureEncode(
   const frames = Array.from({ length: 40 }, (_, seed) => fleetSamples(frameSamples, seed + 1))
   const singles = frames.map((samples) => samples.slice(0, 1))
   const rounds = Math.ceil(samplesPerRun / (frames.length * frameSamples))
-  const bodies = frames.map((samples) => codec.encode(samples, FLEET_SCHEMA))
-  const singleBodies = singles.map((samples) => codec.encode(samples, FLEET_SCHEMA))
+  const bodyOf = (samples: readonly Sample[]): Buffer =>
+    Buffer.from(codec.encode(samples, FLEET_SCHEMA))
+  const bodies = frames.map(bodyOf)
+  const singleBodies = singles.map(bodyOf)
   const samples = rounds * frames.length * frameSamples
   const single = rounds * frames.length
   const encode = (from: readonly Sample[][]): void => {

@@ -12,6 +12,7 @@
 import path from 'node:path'
 import { syncDirectory, type LaneKey } from '../../mesh/index.ts'
 import type { StoredFrame } from '../frame-store.ts'
+import type { Appender } from './appender.ts'
 import { isErrorCode, makeDirectory, readFully } from './disk.ts'
 import type { FrameTable } from './frame-table.ts'
 import type { HandlePool } from './handle-pool.ts'
@@ -37,7 +38,7 @@ export interface BucketOptions {
   /** A segment takes no further batch beyond either bound. */
   readonly segmentBytesMax: number
   readonly segmentFramesMax: number
-  readonly sync: boolean
+  readonly appender: Appender
   readonly files: HandlePool<number>
   readonly indexes: HandlePool<IndexDatabase>
 }
@@ -109,14 +110,14 @@ export class Bucket {
 
   /** Appends and syncs a batch; it counts once `takeBatch` has been called. */
   async write(frames: readonly StoredFrame[], onWritten?: () => void): Promise<void> {
-    const { segmentBytesMax, segmentFramesMax, sync } = this.options
+    const { segmentBytesMax, segmentFramesMax, appender } = this.options
     if (this.indexFailure !== undefined) throw this.indexFailure
     const { active } = this
     if (active !== undefined) {
       if (active.bytes >= segmentBytesMax || active.table.length >= segmentFramesMax) this.finish()
     }
     if (this.waiting.length > WAITING_MAX) await this.settled()
-    await (this.active ?? (await this.startSegment())).write(frames, sync, onWritten)
+    await (this.active ?? (await this.startSegment())).write(frames, appender, onWritten)
   }
 
   /** The segment that the batch just written went to. */
@@ -255,7 +256,7 @@ export class Bucket {
     this.waiting.push(segment)
     this.active = segment
     // Before the first frame in it is acknowledged, the file's name must last.
-    if (this.options.sync) await syncDirectory(this.directory)
+    if (this.options.appender.syncs) await syncDirectory(this.directory)
     return segment
   }
 

@@ -6,47 +6,6 @@ import path from 'node:path'
 import { createDirectory, syncDirectory } from '../../mesh/index.ts'
 import { messageOf, StorageError } from '../errors.ts'
 
-/**
- * Up to this many bytes go to the page cache on this thread: some microseconds, against fifty and more
- * for the way to a thread of the pool and back. Larger writes may wait for the disk.
- */
-const WRITE_HERE_BYTES = 32 * 1024
-
-/**
- * Writes all of `bytes[0, length)` at `position`, then syncs it. Rejects with the bare system error.
- * `onWritten` is called between the two, when the sync is under way: so it holds nothing up.
- */
-export function writeAndSync(
-  fd: number,
-  bytes: Buffer,
-  length: number,
-  position: number,
-  syncs: boolean,
-  onWritten?: () => void,
-): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const sync = (): void => {
-      if (syncs) fs.fdatasync(fd, (error) => (error === null ? resolve() : reject(error)))
-      else resolve()
-      onWritten?.()
-    }
-    // A nearly full disk takes a part of it and only the next call says why: hence the loops.
-    if (length <= WRITE_HERE_BYTES) {
-      for (let at = 0; at < length;) at += fs.writeSync(fd, bytes, at, length - at, position + at)
-      sync()
-      return
-    }
-    const write = (from: number): void => {
-      fs.write(fd, bytes, from, length - from, position + from, (error, written) => {
-        if (error !== null) reject(error)
-        else if (from + written < length) write(from + written)
-        else sync()
-      })
-    }
-    write(0)
-  })
-}
-
 /** Reads up to `length` bytes at `position`; fewer only at the end of the file. */
 export function readFully(
   fd: number,
@@ -130,18 +89,4 @@ function causesOf(error: unknown): unknown[] {
     causes.push(at.cause)
   }
   return causes
-}
-
-/** Enough for a batch of the writer: below this a disk is as good as full. */
-const PROBE_BYTES = 4 << 20
-
-/** Writes, syncs and removes a file, to see that the disk takes bytes again. @throws the system's error. */
-export async function probeDisk(file: string): Promise<void> {
-  const fd = fs.openSync(file, 'w')
-  try {
-    await writeAndSync(fd, Buffer.alloc(PROBE_BYTES), PROBE_BYTES, 0, true)
-  } finally {
-    fs.closeSync(fd)
-    fs.unlinkSync(file)
-  }
 }

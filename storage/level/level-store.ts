@@ -7,7 +7,14 @@
 //                                              └─ full ─► index, in the background
 import fs from 'node:fs'
 import path from 'node:path'
-import { IntervalSet, laneKey, type Frame, type LaneKey } from '../../mesh/index.ts'
+import {
+  IntervalSet,
+  laneKey,
+  systemClock,
+  type Clock,
+  type Frame,
+  type LaneKey,
+} from '../../mesh/index.ts'
 import { lockDirectory, type DirectoryLock } from '../directory-lock.ts'
 import { StorageError } from '../errors.ts'
 import type {
@@ -17,8 +24,9 @@ import type {
   LaneRecord,
   StoredFrame,
 } from '../frame-store.ts'
+import { Appender } from './appender.ts'
 import { Bucket, type Location, type Search } from './bucket.ts'
-import { asWriteError, makeDirectory, probeDisk } from './disk.ts'
+import { asWriteError, makeDirectory } from './disk.ts'
 import { HandlePool } from './handle-pool.ts'
 import { openIndex } from './index-database.ts'
 import { BucketLane, skipRuns, type LaneState } from './lane-state.ts'
@@ -40,6 +48,8 @@ export interface LevelStoreOptions {
   readonly warmBucketsMax?: number
   /** Without it an acknowledged frame is lost with the power: for benchmarks, and to prove the tests. */
   readonly sync?: boolean
+  /** Times its syncs. Default the system's. */
+  readonly clock?: Clock
 }
 
 /** The newest data frame of a lane, for the table of latest samples. */
@@ -77,7 +87,8 @@ export async function openLevelStore(options: LevelStoreOptions): Promise<LevelS
 
 export class LevelStore implements FrameStore {
   version = 0
-  private readonly options: Required<Omit<LevelStoreOptions, 'directory'>>
+  private readonly options: Required<Omit<LevelStoreOptions, 'directory' | 'sync' | 'clock'>>
+  private readonly appender: Appender
   private readonly directory: string
   private readonly lock: DirectoryLock
   private readonly table = new LaneTable()
@@ -104,8 +115,9 @@ export class LevelStore implements FrameStore {
       segmentBytesMax: options.segmentBytesMax ?? 64 << 20,
       segmentFramesMax: options.segmentFramesMax ?? 1 << 18,
       warmBucketsMax: options.warmBucketsMax ?? 4,
-      sync: options.sync ?? true,
     }
+    const { sync = true, clock = systemClock } = options
+    this.appender = new Appender({ sync, clock })
     this.directory = directory
     this.lock = lock
   }
@@ -254,7 +266,7 @@ export class LevelStore implements FrameStore {
             await this.noteDamage(this.table.take(lane), location, 'lost with a failed write')
           }
         }
-        await probeDisk(path.join(this.directory, 'probe'))
+        await this.appender.probe(path.join(this.directory, 'probe'))
         this.failure = undefined
       } catch (error) {
         throw this.fail(error)
@@ -329,12 +341,12 @@ export class LevelStore implements FrameStore {
   }
 
   private addBucket(startMs: number): Bucket {
-    const { segmentBytesMax, segmentFramesMax, sync } = this.options
+    const { segmentBytesMax, segmentFramesMax } = this.options
     const bucket = new Bucket({
       startMs,
       segmentBytesMax,
       segmentFramesMax,
-      sync,
+      appender: this.appender,
       files: this.files,
       indexes: this.indexes,
       directory: path.join(this.directory, String(startMs)),

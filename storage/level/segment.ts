@@ -5,7 +5,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import type { Frame, LaneKey } from '../../mesh/index.ts'
 import type { StoredFrame } from '../frame-store.ts'
-import { writeAndSync } from './disk.ts'
+import type { Appender } from './appender.ts'
 import { FrameTable } from './frame-table.ts'
 import type { BucketLane } from './lane-state.ts'
 import {
@@ -66,7 +66,7 @@ export class MemorySegment {
   /** Appends the batch behind what is synced, and syncs. Nothing is noted until `noteBatch`. */
   async write(
     frames: readonly StoredFrame[],
-    sync: boolean,
+    appender: Appender,
     onWritten?: () => void,
   ): Promise<void> {
     const headerBytes = this.bytes === 0 ? SEGMENT_HEADER_BYTES : 0
@@ -78,7 +78,7 @@ export class MemorySegment {
       writeRecord(this.buffer, at, this.bytes + at, frame, ingestUs)
       at += RECORD_HEADER_BYTES + frame.bytes.length
     }
-    await writeAndSync(this.fd, this.buffer, length, this.bytes, sync, onWritten)
+    await appender.append(this.fd, this.buffer, length, this.bytes, onWritten)
   }
 
   /** Notes a frame at the end of the segment, and where the next one will stand. */

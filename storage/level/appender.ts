@@ -1,0 +1,109 @@
+// Writes a batch to a file and syncs it, on this thread or on one of the pool. The way to the pool and
+// back takes 50 to 200 µs, more when the cores are busy: as long as a good disk takes for a small commit.
+// On this thread nothing else happens meanwhile, so only what is small and quick is done here.
+import fs from 'node:fs'
+import type { Clock } from '../../mesh/index.ts'
+
+/** Up to so many bytes go to the page cache on this thread: that takes some microseconds. */
+const WRITE_HERE_BYTES = 32 * 1024
+/** A larger commit says that more is coming, to be taken in while it is synced. */
+const SYNC_HERE_BYTES = 1024
+/** What a sync on this thread may take, by those before. */
+const SYNC_HERE_MS = 0.5
+/** Taken for the time of a sync until there were some. */
+const UNKNOWN_MS = 5
+/** Enough for a batch of the writer: below this a disk is as good as full. */
+const PROBE_BYTES = 4 << 20
+
+export class Appender {
+  /** Without it nothing is synced: what was appended is lost with the power. */
+  readonly syncs: boolean
+  private readonly clock: Clock
+  /** What a sync takes, smoothed; rises at once with one that held up this thread. */
+  private syncMs = UNKNOWN_MS
+
+  constructor({ sync, clock }: { sync: boolean; clock: Clock }) {
+    this.syncs = sync
+    this.clock = clock
+  }
+
+  /**
+   * Writes all of `bytes[0, length)` at `position`, then syncs it. Rejects with the bare system error.
+   * `onWritten` is called between the two, when the sync is under way: so it holds nothing up.
+   */
+  append(
+    fd: number,
+    bytes: Buffer,
+    length: number,
+    position: number,
+    onWritten?: () => void,
+  ): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const settle = (error: Error | null): void => {
+        if (error === null) resolve()
+        else reject(error)
+      }
+      const sync = (): void => {
+        if (!this.syncs) resolve()
+        else if (onWritten === undefined && this.isQuick(length)) this.syncHere(fd, settle)
+        else this.syncThere(fd, settle)
+        onWritten?.()
+      }
+      // A nearly full disk takes a part of it and only the next call says why: hence the loops.
+      if (length <= WRITE_HERE_BYTES) {
+        for (let at = 0; at < length;) at += fs.writeSync(fd, bytes, at, length - at, position + at)
+        sync()
+        return
+      }
+      const write = (from: number): void => {
+        fs.write(fd, bytes, from, length - from, position + from, (error, written) => {
+          if (error !== null) reject(error)
+          else if (from + written < length) write(from + written)
+          else sync()
+        })
+      }
+      write(0)
+    })
+  }
+
+  /** Writes, syncs and removes a file, to see that the disk takes bytes again. @throws the system's error. */
+  async probe(file: string): Promise<void> {
+    const fd = fs.openSync(file, 'w')
+    try {
+      await this.append(fd, Buffer.alloc(PROBE_BYTES), PROBE_BYTES, 0)
+    } finally {
+      fs.closeSync(fd)
+      fs.unlinkSync(file)
+    }
+  }
+
+  private isQuick(length: number): boolean {
+    return length <= SYNC_HERE_BYTES && this.syncMs <= SYNC_HERE_MS
+  }
+
+  private syncHere(fd: number, settle: (error: Error | null) => void): void {
+    const startMs = this.clock.monotonicMs()
+    try {
+      fs.fdatasyncSync(fd)
+    } catch (error) {
+      settle(error as Error)
+      return
+    }
+    const ms = this.clock.monotonicMs() - startMs
+    this.smooth(ms)
+    this.syncMs = Math.max(this.syncMs, ms)
+    settle(null)
+  }
+
+  private syncThere(fd: number, settle: (error: Error | null) => void): void {
+    const startMs = this.clock.monotonicMs()
+    fs.fdatasync(fd, (error) => {
+      if (error === null) this.smooth(this.clock.monotonicMs() - startMs)
+      settle(error)
+    })
+  }
+
+  private smooth(ms: number): void {
+    this.syncMs += (ms - this.syncMs) / 8
+  }
+}
