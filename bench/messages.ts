@@ -167,7 +167,7 @@ function protobufDecoder(): Decoder {
 
 function readingType(): protobuf.Type {
   const text = readFileSync(join(import.meta.dirname, 'messages.proto'), 'utf8')
-  return protobuf.parse(text).root.lookupType('Reading')
+  return protobuf.parse(text, { keepCase: true }).root.lookupType('Reading')
 }
 
 function checkFields(type: protobuf.Type, fields: Sample['fields']): void {

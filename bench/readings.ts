@@ -2,7 +2,7 @@
 // clock runs, and used in turn. The number of a sample is in its time, so that whoever gets it knows
 // which one it is, in every form it travels in.
 import type { Fields, JsonSchema, Sample } from '../mesh/index.ts'
-import { createFleet, FLEET_SCHEMA } from '../sim/index.ts'
+import { createFleet, FLEET_SCHEMA, TRUCK_SCHEMA, truckReadings } from '../sim/index.ts'
 import { busFields } from './bus-readings.ts'
 import type { Load, ReadingKind } from './load.ts'
 
@@ -68,6 +68,7 @@ export interface Made {
 
 const KINDS: Readonly<Record<ReadingKind, (making: Making) => Made>> = {
   fleet: fleetFields,
+  trucks: truckFields,
   bus: busFields,
   blocks: blockFields,
 }
@@ -76,6 +77,16 @@ function fleetFields({ sources, seed, baseUs }: Making): Made {
   const fleet = createFleet({ vehicles: sources, seed, startUs: baseUs })
   const fields = (source: number, timeUs: number): Fields => fleet.sample(source, timeUs).fields
   return { schema: FLEET_SCHEMA, names: fleet.sources, most: 262_144, fields }
+}
+
+function truckFields({ sources, seed, baseUs }: Making): Made {
+  const trucks = truckReadings({ seed, trucks: sources, rows: EACH_MAX })
+  return {
+    schema: TRUCK_SCHEMA,
+    names: trucks.map(({ source }) => source),
+    most: 262_144,
+    fields: (source, timeUs) => trucks[source]!.rows[(timeUs - baseUs) / EVERY_US]!.fields,
+  }
 }
 
 /** Text that the encoder copies: what is measured is how bytes are moved and kept. */

@@ -4,6 +4,7 @@ import type { Run } from '../result.ts'
 import { byCell } from '../stats/by-cell.ts'
 import { cpuSeconds, PARTS, type Part } from './cpu.ts'
 import { payloadName } from './payloads.ts'
+import { sampleBytes } from './sample-bytes.ts'
 import {
   compare,
   FIGURES,
@@ -31,7 +32,7 @@ export function costReport(question: string, runs: readonly Run[]): Report {
   return {
     title: 'Cost',
     question,
-    sections: [...byLoad].map(([title, of]) => section(title, of)),
+    sections: [...[...byLoad].map(([title, of]) => section(title, of)), sampleBytes()],
   }
 }
 
