@@ -5,6 +5,7 @@ import { scenarioCommand, type Options } from './options.ts'
 import { describeMachine } from './measure/machine.ts'
 import { SystemError } from '../systems/index.ts'
 import { compareResults } from './report/compare.ts'
+import { useRecording } from './recording.ts'
 import { readResult, writeResult } from './report/files.ts'
 import type { Report } from './report/report.ts'
 import { drawReport } from './report/terminal.ts'
@@ -26,6 +27,8 @@ async function measure(scenario: Scenario, options: Options): Promise<void> {
   }
   process.once('SIGINT', interrupt).once('SIGTERM', interrupt)
   const machine = await describeMachine()
+  const { recording } = options
+  await using used = recording && (await useRecording(recording.file, recording.mapping))
   await using runner = new Runner({ say, seed: options.seed, signal: interrupted.signal })
   const systems = [
     'skein' as const,
@@ -35,6 +38,7 @@ async function measure(scenario: Scenario, options: Options): Promise<void> {
       return missing === undefined
     }),
   ]
+  if (used !== undefined) runner.notes.push(used.note)
   runner.notes.forEach(say)
   const context = { options, runner, systems }
   const failure = await scenario.measure(context).then(

@@ -7,6 +7,8 @@ export const BENCH_ERROR_CODES = [
   'BENCH_RESULT_INVALID',
   /** Two results whose figures say nothing about each other; names what differs. */
   'BENCH_MACHINES_DIFFER',
+  /** A recorded file, or its mapping, that cannot be read, or has nothing in it. */
+  'BENCH_RECORDING_INVALID',
   /** A system or one of its clients ended, or did not answer in time. */
   'BENCH_SYSTEM_FAILED',
   /** By Ctrl-C or SIGTERM: what was measured before is kept. */

@@ -12,7 +12,8 @@ export type Form = (typeof FORMS)[number]
  * buses with their passengers. blocks: 5 KB of rows a sample, as a gateway bundles them.
  */
 export const READING_KINDS = ['fleet', 'trucks', 'bus', 'blocks'] as const
-export type ReadingKind = (typeof READING_KINDS)[number]
+/** recording: what was read of a recorded file (recording.ts). */
+export type ReadingKind = (typeof READING_KINDS)[number] | 'recording'
 
 /** sqlite: a database, a transaction a batch. csv: a file, a write a batch. One sync a batch for both. */
 export const SINK_KINDS = ['sqlite', 'csv'] as const

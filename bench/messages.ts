@@ -19,6 +19,7 @@ import {
 } from '../mesh/index.ts'
 import { READING_KINDS, type Form } from './load.ts'
 import { readingsOf } from './readings.ts'
+import { recordingInUse } from './recording.ts'
 import type { Consumed } from './systems/system.ts'
 
 type Encoder = (source: number, samples: readonly Sample[]) => Buffer
@@ -124,7 +125,8 @@ function frameDecoder(): Decoder {
 
 /** Of all kinds of readings: a mesh's schemas travel as frames of their own, a broker's do not. */
 function readingSchemas(): Schema[] {
-  return READING_KINDS.map((readings) =>
+  const kinds = [...READING_KINDS, ...(recordingInUse() ? ['recording' as const] : [])]
+  return kinds.map((readings) =>
     compileSchema(readingsOf({ readings, sources: 1, seed: 1 }, 0).schema),
   )
 }

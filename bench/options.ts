@@ -25,6 +25,8 @@ export interface Options {
   /** Minutes instead of an hour: shorter windows, fewer blocks and steps. */
   readonly quick: boolean
   readonly seed: number
+  /** Readings of a recorded file instead of simulated ones. */
+  readonly recording: { readonly file: string; readonly mapping: string } | undefined
   /** Where results go. */
   readonly out: string
   /** Also the result as JSON on standard output. */
@@ -42,6 +44,8 @@ interface Flags {
   compress?: boolean
   quick?: boolean
   seed: number
+  recording?: string
+  map?: string
   out: string
   json?: boolean
 }
@@ -72,10 +76,16 @@ export function scenarioCommand(
     .option('--compress', 'compression on, in every system')
     .option('--quick', 'minutes instead of an hour')
     .option('--seed <number>', 'of payloads, schedules and orders', number(0), 1)
+    .option('--recording <file>', 'readings of a recorded file instead of simulated ones')
+    .option('--map <mapping>', 'of the recording: a name or a file, as for skein replay')
     .addOption(new Option('--out <directory>', 'where results go').default('results'))
     .option('--json', 'the result on standard output too')
-    .action(async (flags: Flags) => {
+    .action(async (flags: Flags, command: Command) => {
       const { tier, tuning, rate, samplesPerFrame, blocks, seconds, ...rest } = flags
+      const { recording, map } = flags
+      if ((recording === undefined) !== (map === undefined)) {
+        command.error('error: --recording and --map come together: a file, and how it is read')
+      }
       const { compress = false, quick = false, json = false } = flags
       await action({
         ...rest,
@@ -88,6 +98,7 @@ export function scenarioCommand(
         samplesPerFrame,
         blocks,
         seconds,
+        recording: recording === undefined ? undefined : { file: recording, mapping: map! },
       })
     })
 }

@@ -1,10 +1,11 @@
-// What is published: readings of a simulated fleet on its roads, never constant bytes. Made before the
+// What is published: readings of a simulated fleet on its roads, or recorded ones, never constant bytes. Made before the
 // clock runs, and used in turn. The number of a sample is in its time, so that whoever gets it knows
 // which one it is, in every form it travels in.
 import type { Fields, JsonSchema, Sample } from '../mesh/index.ts'
 import { createFleet, FLEET_SCHEMA, TRUCK_SCHEMA, truckReadings } from '../sim/index.ts'
 import { busFields } from './bus-readings.ts'
 import type { Load, ReadingKind } from './load.ts'
+import { recordingInUse } from './recording.ts'
 
 /** Event time between samples. JSON keeps milliseconds. */
 const STEP_US = 1000
@@ -71,6 +72,7 @@ const KINDS: Readonly<Record<ReadingKind, (making: Making) => Made>> = {
   trucks: truckFields,
   bus: busFields,
   blocks: blockFields,
+  recording: recordedFields,
 }
 
 function fleetFields({ sources, seed, baseUs }: Making): Made {
@@ -86,6 +88,22 @@ function truckFields({ sources, seed, baseUs }: Making): Made {
     names: trucks.map(({ source }) => source),
     most: 262_144,
     fields: (source, timeUs) => trucks[source]!.rows[(timeUs - baseUs) / EVERY_US]!.fields,
+  }
+}
+
+/** The rows of each recorded source in turn, and sources in turn where more are asked for. */
+function recordedFields({ sources, baseUs }: Making): Made {
+  const { schema, sources: recorded } = recordingInUse()!
+  const of = Array.from({ length: sources }, (_, i) => recorded[i % recorded.length]!)
+  const round = (i: number): number => Math.floor(i / recorded.length) + 1
+  return {
+    schema,
+    names: of.map(({ name }, i) => (round(i) === 1 ? name : `${name}-${round(i)}`)),
+    most: 262_144,
+    fields(source, timeUs) {
+      const { rows } = of[source]!
+      return rows[((timeUs - baseUs) / EVERY_US) % rows.length]!
+    },
   }
 }
 

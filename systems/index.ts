@@ -2,7 +2,7 @@
 // other folders; cli, bench and every test may use it.
 export { SystemError, SYSTEM_ERROR_CODES, type SystemErrorCode } from './errors.ts'
 export { install, installCommand, isInstalled, type InstallOptions } from './install.ts'
-export { kafkaTool } from './kafka.ts'
+export { kafkaCluster, kafkaTool } from './kafka.ts'
 export { natsTool } from './nats.ts'
 export {
   startSystem,
@@ -13,6 +13,7 @@ export {
 } from './start.ts'
 export {
   SYSTEM_NAMES,
+  type KafkaCluster,
   type KafkaOptions,
   type NatsOptions,
   type Program,

@@ -1,12 +1,13 @@
-// Apache Kafka as one node that is broker and controller (KRaft), from its jars on Maven Central. They are
-// what the official archive holds, and every machine with Java and Maven can get them.
+// Apache Kafka as one node that is broker and controller (KRaft), and as brokers that join it, from its
+// jars on Maven Central. They are what the official archive holds, and every machine with Java and Maven
+// can get them.
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { rm, writeFile } from 'node:fs/promises'
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { probeKafka } from './kafka-probe.ts'
 import { installPathOf } from './paths.ts'
-import type { Place, Program, System } from './system.ts'
+import type { KafkaCluster, Place, Program, System } from './system.ts'
 import { JAVA, MAVEN, runTool } from './tools.ts'
 
 /** 4.4.0 is on Maven Central in part only: its kafka-tools-api is missing. */
@@ -19,6 +20,10 @@ const SERVER_JAR = join(JARS, `kafka_2.13-${VERSION}.jar`)
 const TOOLS_JAR = join(JARS, `kafka-tools-${VERSION}.jar`)
 const LOGGING_JAR = join(JARS, `log4j-slf4j-impl-${LOG4J_VERSION}.jar`)
 const LOGGING = 'log4j2.json'
+const PROPERTIES = 'server.properties'
+const META = join('data', 'meta.properties')
+const FIRST_NODE = 1
+const VOTERS = 'controller.quorum.voters'
 const SMALL_JAVA = '-Xms256m -Xmx512m'
 /** kafka-server-start.sh and kafka-run-class.sh. */
 const VENDOR_JAVA =
@@ -55,11 +60,11 @@ export const kafka: System = {
   },
 
   async prepare(place) {
-    const { installPath, dataPath, kafka: { vendorJava = false } = {} } = place
-    const properties = join(dataPath, 'server.properties')
+    const { installPath, dataPath, kafka: { vendorJava = false, joins } = {} } = place
+    const properties = join(dataPath, PROPERTIES)
     await writeFile(properties, serverProperties(place))
-    if (!existsSync(join(dataPath, 'data', 'meta.properties'))) {
-      const clusterId = randomBytes(16).toString('base64url')
+    if (!existsSync(join(dataPath, META))) {
+      const clusterId = joins?.clusterId ?? randomBytes(16).toString('base64url')
       const tool = ['kafka.tools.StorageTool', 'format', `--cluster-id=${clusterId}`]
       // Lives for a second: no time for the better compiler to pay.
       const quick = ['-Xmx128m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1']
@@ -76,6 +81,19 @@ export const kafka: System = {
   probe: ({ host, port, kafka: options }) => probeKafka(host, port, options?.sasl),
 
   address: ({ host, port }) => `${host}:${port}`,
+}
+
+/** What a further broker is told to join the cluster that a running node began. */
+export async function kafkaCluster({ dataPath }: { dataPath: string }): Promise<KafkaCluster> {
+  const valueOf = async (file: string, key: string): Promise<string> => {
+    const lines = (await readFile(join(dataPath, file), 'utf8')).split('\n')
+    return lines.find((line) => line.startsWith(`${key}=`))!.slice(key.length + 1)
+  }
+  const voters = await valueOf(PROPERTIES, VOTERS)
+  return {
+    clusterId: await valueOf(META, 'cluster.id'),
+    controller: voters.slice(voters.indexOf('@') + 1),
+  }
 }
 
 /** One of Kafka's own command line tools, by its class: `org.apache.kafka.tools.ProducerPerformance`. */
@@ -142,14 +160,16 @@ function javaWords(installPath: string): string[] {
  * The rest is made small, for one node on a laptop; topics come from who uses them, with settings of theirs.
  */
 function serverProperties({ dataPath, host, port, peerPort, kafka: options }: Place): string {
-  const { sasl } = options ?? {}
+  const { sasl, joins } = options ?? {}
+  const controller = joins?.controller ?? `127.0.0.1:${peerPort}`
+  const client = `CLIENT://${host}:${port}`
   const properties: Record<string, string | number> = {
-    'process.roles': 'broker,controller',
-    'node.id': 1,
-    'controller.quorum.voters': `1@127.0.0.1:${peerPort}`,
+    'process.roles': joins === undefined ? 'broker,controller' : 'broker',
+    'node.id': joins?.nodeId ?? FIRST_NODE,
+    [VOTERS]: `${FIRST_NODE}@${controller}`,
     'controller.listener.names': 'CONTROLLER',
-    listeners: `CLIENT://${host}:${port},CONTROLLER://127.0.0.1:${peerPort}`,
-    'advertised.listeners': `CLIENT://${host}:${port}`,
+    listeners: joins === undefined ? `${client},CONTROLLER://${controller}` : client,
+    'advertised.listeners': client,
     'listener.security.protocol.map': `CLIENT:${sasl ? 'SASL_PLAINTEXT' : 'PLAINTEXT'},CONTROLLER:PLAINTEXT`,
     'inter.broker.listener.name': 'CLIENT',
     'log.dirs': join(dataPath, 'data'),

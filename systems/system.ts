@@ -20,6 +20,14 @@ export interface KafkaOptions {
   readonly sasl?: { readonly username: string; readonly password: string }
   /** Heap and garbage collector as Kafka's start scripts have them, instead of half a heap. */
   readonly vendorJava?: boolean
+  /** A broker of a cluster that another start began, which has its controller. */
+  readonly joins?: KafkaCluster & { readonly nodeId: number }
+}
+
+export interface KafkaCluster {
+  readonly clusterId: string
+  /** `host:port` of node 1. */
+  readonly controller: string
 }
 
 export interface ZenohOptions {

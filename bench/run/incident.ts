@@ -13,8 +13,6 @@ export interface Incident {
   readonly readsBack?: boolean
   /** What is lost or repeated is a figure of it, and does not void the run. */
   readonly mayLose?: boolean
-  /** A generator that was later than this at p99 voids the run, µs. Default: as in every run. */
-  readonly lagP99UsMax?: number
 }
 
 export interface OpenWindow {

@@ -29,6 +29,8 @@ export interface Cell {
   readonly system: Pick<BenchSystem, 'persists' | 'syncsAnyway'>
   /** What happens in the middle; a new one for each run. */
   readonly incident?: () => Incident
+  /** A generator that was later than this at p99 voids the run, µs. Default 5,000. */
+  readonly lagP99UsMax?: number
 }
 
 export interface RunOptions {
@@ -191,7 +193,7 @@ class Measurement {
       cost,
     }
     const why = published.find(({ lostWhy }) => lostWhy !== undefined)?.lostWhy
-    const voids = voidsOf(run, cell.system, why, this.incident)
+    const voids = voidsOf(run, cell, why, this.incident?.mayLose)
     return { ...run, isSustained: isSustained(run), voids }
   }
 }

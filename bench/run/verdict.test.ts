@@ -17,7 +17,7 @@ const LOAD: Load = {
   seed: 1,
 }
 
-const KEEPS = { persists: true }
+const KEEPS = { system: { persists: true } }
 
 const latency = (p50: number, p99: number) => ({
   count: 4_000,
@@ -84,6 +84,8 @@ describe('a run counts', () => {
     expect(voidsOf(judged({ lag: latency(100, 9_000) }), KEEPS, undefined)).toEqual([
       'the generator was late: p99 9 ms behind its plan',
     ])
+    const patient = { ...KEEPS, lagP99UsMax: 10_000 }
+    expect(voidsOf(judged({ lag: latency(100, 9_000) }), patient, undefined)).toEqual([])
   })
 
   it("not when the machine was somebody else's", () => {
@@ -103,16 +105,16 @@ describe('the tier', () => {
       'written is not what it did',
     )
     expect(voidsOf(judged({ setting, cost: cost({ fsyncs: 8 }) }), KEEPS, undefined)).toEqual([])
-    const anyway = { persists: true, syncsAnyway: true }
+    const anyway = { system: { persists: true, syncsAnyway: true } }
     expect(voidsOf(judged({ setting }), anyway, undefined)).toEqual([])
   })
 
   it('is not judged where the kernel did not count, nor for what keeps nothing', () => {
     const { fsyncs: _, ...uncounted } = judged().cost
     expect(voidsOf(judged({ cost: uncounted }), KEEPS, undefined)).toEqual([])
-    expect(voidsOf(judged({ cost: cost({ fsyncs: 0 }) }), { persists: false }, undefined)).toEqual(
-      [],
-    )
+    expect(
+      voidsOf(judged({ cost: cost({ fsyncs: 0 }) }), { system: { persists: false } }, undefined),
+    ).toEqual([])
   })
 })
 

@@ -1,7 +1,6 @@
 // Whether a run counts. A run that lost something, repeated something, was not paced as planned or did
 // not keep the tier it claims says nothing about how fast a system is.
 import type { Run } from '../result.ts'
-import type { Incident } from './incident.ts'
 import type { Cell } from './run.ts'
 
 /** Beyond this the plan was not carried out: not the system is slow, the generator is. */
@@ -34,10 +33,11 @@ export function isSustained({
 /** `lostWhy`: what the client said of samples it gave up. */
 export function voidsOf(
   run: Judged,
-  { persists, syncsAnyway = false }: Cell['system'],
+  { system, lagP99UsMax = LAG_P99_US_MAX }: Pick<Cell, 'system' | 'lagP99UsMax'>,
   lostWhy: string | undefined,
-  { mayLose = false, lagP99UsMax = LAG_P99_US_MAX }: Partial<Incident> = {},
+  mayLose = false,
 ): string[] {
+  const { persists, syncsAnyway = false } = system
   const { counts, cost, lag, setting, load } = run
   const voids: string[] = []
   if (counts.lost > 0 && !mayLose) {

@@ -60,11 +60,15 @@ describe('bus-experiments', () => {
     expect(new Set(runs.map(({ load }) => load.rate))).toEqual(new Set([500]))
   })
 
-  test('Kafka is one broker, and that is noted', async () => {
-    const { runs, notes } = await measured({ rates: [500] })
-    const brokers = runs.filter(({ setting }) => setting.system === 'kafka')
-    expect(brokers.every(({ setting }) => (setting.stores ?? setting.copies) === 1)).toBe(true)
-    expect(notes.join()).toContain('one broker')
+  test('Kafka has as many copies and brokers as Skein has copies and peers', async () => {
+    const { runs } = await measured({ rates: [500] })
+    const serversOf = (system: string): string[] =>
+      runs
+        .filter(({ setting, cell }) => setting.system === system && !cell.includes('again'))
+        .map(({ setting: { copies, stores } }) => `${copies} copies, ${stores ?? copies} servers`)
+    expect(new Set(serversOf('kafka'))).toEqual(new Set(serversOf('skein')))
+    expect(serversOf('kafka')).toContain('3 copies, 3 servers')
+    expect(serversOf('kafka')).toContain('1 copies, 5 servers')
   })
 
   test('a system without the tier takes no part, and that is noted', async () => {

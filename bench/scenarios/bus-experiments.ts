@@ -54,10 +54,6 @@ const RATE = 1_000
 const QUESTION =
   'What did the experiments of the smart buses find out about Kafka, and what do they about Skein?'
 
-/** Until systems/ starts brokers that join each other. */
-const ONE_BROKER =
-  'Kafka runs as one broker here: replication 2 and 3, and 5 brokers, were measured on Skein only'
-
 export const busExperiments: Scenario = {
   name: 'bus-experiments',
   question: QUESTION,
@@ -92,13 +88,10 @@ export const busExperiments: Scenario = {
 
 function notesOf({ systems }: Context, bench: Bench): string[] {
   const without = systems.filter((system) => !(bench.systems as readonly string[]).includes(system))
-  return [
-    ...(bench.systems.includes('kafka') ? [ONE_BROKER] : []),
-    ...without.map(
-      (system) =>
-        `without ${system}: the experiments are of Skein and Kafka, receipts ${bench.setting.tier}`,
-    ),
-  ]
+  return without.map(
+    (system) =>
+      `without ${system}: the experiments are of Skein and Kafka, receipts ${bench.setting.tier}`,
+  )
 }
 
 /** What the first experiment measures first would otherwise pay for the start of the servers. */

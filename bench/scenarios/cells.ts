@@ -47,11 +47,12 @@ export function withControl(settings: readonly Setting[], load: Load, blocks: nu
 
 /** What every load of a scenario has unless it says otherwise. */
 export function baseLoad(
-  { seed, seconds }: Pick<Options, 'seed' | 'seconds'>,
+  { seed, seconds, recording }: Pick<Options, 'seed' | 'seconds' | 'recording'>,
   window: { readonly warmupSeconds: number; readonly seconds: number },
 ): Load {
   return {
     form: 'native',
+    ...(recording && { readings: 'recording' }),
     samplesPerFrame: 1,
     sources: 100,
     publishers: 1,

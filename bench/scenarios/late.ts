@@ -33,7 +33,9 @@ export const late: Scenario = {
       compress: options.compress,
     })
     const load: Load = {
-      ...baseLoad(options, { warmupSeconds: options.seconds ?? plan.historySeconds, seconds: 0 }),
+      ...baseLoad(options, { warmupSeconds: 0, seconds: 0 }),
+      // The history is what is published before the window opens.
+      warmupSeconds: options.seconds ?? plan.historySeconds,
       seconds: plan.seconds,
       rate: options.rates?.[0] ?? RATE,
       samplesPerFrame: options.samplesPerFrame?.[0] ?? 1,
@@ -41,6 +43,7 @@ export const late: Scenario = {
     const group = settings.map((setting): Cell => ({
       ...cellOf(setting, load),
       incident: () => JOINING,
+      lagP99UsMax: LAG_P99_US_MAX,
     }))
     await runner.blocks([group], options.blocks ?? plan.blocks)
   },
@@ -51,5 +54,4 @@ export const late: Scenario = {
 const JOINING: Incident = {
   begin: (window) => window.join(),
   figures: lateFigures,
-  lagP99UsMax: LAG_P99_US_MAX,
 }

@@ -40,7 +40,8 @@ export const outage: Scenario = {
       copies: plan.copies,
     })
     const load: Load = {
-      ...baseLoad(options, { warmupSeconds: plan.warmupSeconds, seconds: 0 }),
+      ...baseLoad(options, { warmupSeconds: 0, seconds: 0 }),
+      warmupSeconds: plan.warmupSeconds,
       seconds: BEFORE_SECONDS + awaySeconds + AFTER_SECONDS,
       subscribers: 1,
       rate: options.rates?.[0] ?? RATE,
@@ -49,6 +50,7 @@ export const outage: Scenario = {
     const group = settings.map((setting): Cell => ({
       ...cellOf(setting, load),
       incident: () => new Outage(awaySeconds),
+      lagP99UsMax: LAG_P99_US_MAX,
     }))
     await runner.blocks([group], options.blocks ?? plan.blocks)
   },
@@ -59,7 +61,6 @@ export const outage: Scenario = {
 class Outage implements Incident {
   readonly readsBack = true
   readonly mayLose = true
-  readonly lagP99UsMax = LAG_P99_US_MAX
   private readonly awaySeconds: number
   private times: Times | undefined
 

@@ -5,6 +5,7 @@ import { Backoff } from '../../mesh/broker/backoff.ts'
 import type { Clock } from '../../mesh/clock.ts'
 import { systemClock, systemRandom } from '../../mesh/index.ts'
 import {
+  byLeader,
   KafkaClient,
   type KafkaAccess,
   type TopicState,
@@ -101,15 +102,18 @@ export class Attempts {
   }
 }
 
-/** The topic and the one broker that leads all of it. @throws KafkaTrouble when it is not there yet. */
-export async function ledTopic(
-  client: KafkaClient,
-  name: string,
-): Promise<{ topic: TopicState; leader: number }> {
+/** The topic, each partition of it with its leader. @throws KafkaTrouble when it is not there yet. */
+export async function ledTopic(client: KafkaClient, name: string): Promise<TopicState> {
   const topic = (await client.topics([name])).get(name)
-  const [leader, ...others] = new Set(topic?.leaders)
-  if (topic === undefined || leader === undefined || others.length > 0) {
-    throw new KafkaTrouble(`topic ${name} is not led by one broker`)
+  if (topic === undefined || topic.leaders.includes(undefined)) {
+    throw new KafkaTrouble(`topic ${name} is not led yet`)
   }
-  return { topic, leader }
+  return topic
+}
+
+/** Its partitions by the broker that leads them. */
+export function partitionsByLeader(topic: TopicState): Map<number, number[]> {
+  const refs = topic.leaders.map((_, partition) => ({ topic, partition }))
+  const groups = [...byLeader(refs)]
+  return new Map(groups.map(([leader, of]) => [leader, of.map(({ partition }) => partition)]))
 }

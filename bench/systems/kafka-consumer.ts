@@ -1,6 +1,7 @@
-// A consumer for the bench: reads all partitions of a topic over one connection, without a group, and goes
-// on where it was after a lost one. The next fetch waits at the broker while what came is handed over.
-import type { KafkaClient, TopicState } from '../../mesh/transports/kafka-client.ts'
+// A consumer for the bench: reads all partitions of a topic over one connection to each broker that leads
+// some, without a group, and goes on where it was after a lost one. The next fetch waits at the broker while
+// what came is handed over.
+import type { KafkaClient } from '../../mesh/transports/kafka-client.ts'
 import {
   FetchSession,
   OFFSET_OUT_OF_RANGE,
@@ -10,8 +11,15 @@ import { EARLIEST, LATEST, offsetsAt } from '../../mesh/transports/kafka-offsets
 import { decodeBatches } from '../../mesh/transports/kafka-records.ts'
 import { KafkaTrouble } from '../../mesh/transports/kafka-trouble.ts'
 import { messageDecoder } from '../messages.ts'
-import { Attempts, kafkaAccess, ledTopic } from './kafka-attempts.ts'
+import { Attempts, kafkaAccess, ledTopic, partitionsByLeader } from './kafka-attempts.ts'
 import type { Consumer, ConsumerOptions } from './system.ts'
+
+/** What one broker leads. */
+interface Part {
+  readonly session: FetchSession
+  readonly topicId: string
+  readonly partitions: readonly number[]
+}
 
 export class KafkaConsumer implements Consumer {
   private readonly options: ConsumerOptions
@@ -39,26 +47,37 @@ export class KafkaConsumer implements Consumer {
     return this.attempts.close()
   }
 
-  /** Reads over one connection until something fails. */
+  /** Reads until something fails. */
   private async run(client: KafkaClient, works: () => void): Promise<never> {
-    const { topic, leader } = await ledTopic(client, this.options.channel.name)
+    const topic = await ledTopic(client, this.options.channel.name)
     const refs = topic.leaders.map((_, partition) => ({ topic, partition }))
     this.offsets ??= await offsetsAt(client, refs, this.options.fromStart ? EARLIEST : LATEST)
-    const session = new FetchSession(client, await client.dialNode(leader))
+    const parts = await Promise.all(
+      [...partitionsByLeader(topic)].map(async ([leader, partitions]) => ({
+        session: new FetchSession(client, await client.dialNode(leader)),
+        topicId: topic.id,
+        partitions,
+      })),
+    )
     works()
-    let coming = this.fetch(session, topic)
+    const [ended] = await Promise.all(parts.map((part) => this.read(part)))
+    return ended!
+  }
+
+  private async read(part: Part): Promise<never> {
+    let coming = this.fetch(part)
     for (;;) {
       const values = this.taken(await coming)
-      coming = this.fetch(session, topic)
+      coming = this.fetch(part)
       // Whoever waits for it hears of its failure; until then nobody does.
       coming.catch(() => undefined)
       for (const value of values) this.options.onSamples(this.decode(value))
     }
   }
 
-  private fetch(session: FetchSession, { id }: TopicState): Promise<readonly FetchedPartition[]> {
+  private fetch({ session, topicId, partitions }: Part): Promise<readonly FetchedPartition[]> {
     return session.fetch(
-      this.offsets!.map((offset, partition) => ({ topicId: id, partition, offset })),
+      partitions.map((partition) => ({ topicId, partition, offset: this.offsets![partition]! })),
     )
   }
 

@@ -1,6 +1,6 @@
 // A producer for the bench, by the rules of Kafka's Java producer and as fast as Node allows
-// (docs/adr/0004): batches for each partition, several requests in flight on one connection, idempotent
-// (KIP-98), so that what is sent again after a lost connection is there once.
+// (docs/adr/0004): batches for each partition, several requests in flight on the connection to each leader,
+// idempotent (KIP-98), so that what is sent again after a lost connection is there once.
 import type { Connection } from '@platformatic/kafka'
 import type { Sample } from '../../mesh/index.ts'
 import type { KafkaAccess, KafkaClient } from '../../mesh/transports/kafka-client.ts'
@@ -8,7 +8,7 @@ import { crcOf, produce } from '../../mesh/transports/kafka-lanes.ts'
 import { encodeBatch } from '../../mesh/transports/kafka-records.ts'
 import { errorIds } from '../../mesh/transports/kafka-trouble.ts'
 import { messageEncoder, messageSamples } from '../messages.ts'
-import { Attempts, kafkaAccess, ledTopic } from './kafka-attempts.ts'
+import { Attempts, kafkaAccess, ledTopic, partitionsByLeader } from './kafka-attempts.ts'
 import { PartitionQueue, type Batch } from './kafka-batches.ts'
 import {
   BUFFER_BYTES,
@@ -34,13 +34,21 @@ interface ProducerId {
   readonly epoch: number
 }
 
-/** One connection, for as long as it lasts. */
+/** As long as all its connections last. */
 interface Session {
   readonly client: KafkaClient
-  readonly connection: Connection
   readonly producer: ProducerId
+  readonly leaders: readonly Leader[]
   readonly failed: PromiseWithResolvers<never>
+}
+
+/** A broker, and what goes to it. */
+interface Leader {
+  readonly connection: Connection
+  readonly queues: readonly PartitionQueue[]
   inFlight: number
+  /** Where the next request begins to gather, so that no partition waits for the others. */
+  firstQueue: number
 }
 
 interface Outgoing {
@@ -65,8 +73,6 @@ export class KafkaProducer implements Producer {
   private session: Session | undefined
   private lingering: NodeJS.Timeout | undefined
   private isScheduled = false
-  /** Where the next request begins to gather, so that no partition waits for the others. */
-  private firstQueue = 0
   private waitingBytes = 0
   private bytes = 0
   private messages = 0
@@ -155,31 +161,28 @@ export class KafkaProducer implements Producer {
   /** Sends all that may leave; comes back when more may. */
   private pump(): void {
     const { session } = this
-    if (session === undefined) return
-    while (session.inFlight < this.inFlightMax) {
-      const waitMs = this.dueMs() - performance.now()
+    for (const leader of session?.leaders ?? []) this.pumpTo(leader, session!)
+  }
+
+  private pumpTo(leader: Leader, session: Session): void {
+    while (leader.inFlight < this.inFlightMax) {
+      const waitMs = dueMs(leader) - performance.now()
       if (waitMs > 0) {
         if (waitMs < Infinity)
           this.lingering ??= setTimeout(() => this.lingered(), Math.ceil(waitMs))
         return
       }
-      void this.send(session, this.take())
+      void this.send(session, leader)
     }
   }
 
-  private dueMs(): number {
-    let dueMs = Infinity
-    for (const queue of this.queues) dueMs = Math.min(dueMs, queue.dueMs() ?? Infinity)
-    return dueMs
-  }
-
   /** One batch of each partition, as long as there is room in a request; those that linger come along. */
-  private take(): Outgoing[] {
+  private take(leader: Leader): Outgoing[] {
     const taken: Outgoing[] = []
-    const { length } = this.queues
+    const { queues } = leader
     let bytes = 0
-    for (let i = 0; i < length; i++) {
-      const queue = this.queues[(this.firstQueue + i) % length]!
+    for (let i = 0; i < queues.length; i++) {
+      const queue = queues[(leader.firstQueue + i) % queues.length]!
       const batch = queue.next()
       if (batch === undefined) continue
       bytes += this.shrinking.expected(batch.bytes)
@@ -187,14 +190,16 @@ export class KafkaProducer implements Producer {
       queue.send(batch)
       taken.push({ queue, batch })
     }
-    this.firstQueue = (this.firstQueue + taken.length) % length
+    leader.firstQueue = (leader.firstQueue + taken.length) % queues.length
     return taken
   }
 
-  private async send(session: Session, outgoing: readonly Outgoing[]): Promise<void> {
-    const { client, connection, producer } = session
+  private async send(session: Session, leader: Leader): Promise<void> {
+    const { client, producer } = session
+    const { connection } = leader
     const { kafka } = this.access
-    session.inFlight += 1
+    const outgoing = this.take(leader)
+    leader.inFlight += 1
     const batches = outgoing.map(({ queue, batch }) => ({
       partition: queue.partition,
       bytes: this.encoded(batch, producer),
@@ -209,9 +214,9 @@ export class KafkaProducer implements Producer {
     }
     // Answered after another request failed: all is sent again.
     if (session !== this.session) return
-    session.inFlight -= 1
+    leader.inFlight -= 1
     for (const { queue } of outgoing) this.confirmed(queue.confirm())
-    this.pump()
+    this.pumpTo(leader, session)
   }
 
   private encoded(batch: Batch, producer: ProducerId): Buffer {
@@ -232,13 +237,20 @@ export class KafkaProducer implements Producer {
     this.options.onReceipt(samples)
   }
 
-  /** Sends over one connection until something fails. */
+  /** Sends until something fails. */
   private async run(client: KafkaClient, works: () => void): Promise<never> {
-    const { leader } = await ledTopic(client, this.options.channel.name)
-    const connection = await client.dialNode(leader)
-    this.producer ??= await this.newProducer(client, connection)
+    const topic = await ledTopic(client, this.options.channel.name)
+    const leaders = await Promise.all(
+      [...partitionsByLeader(topic)].map(async ([leader, partitions]): Promise<Leader> => ({
+        connection: await client.dialNode(leader),
+        queues: partitions.map((partition) => this.queues[partition]!),
+        inFlight: 0,
+        firstQueue: 0,
+      })),
+    )
+    this.producer ??= await this.newProducer(client)
     const failed = Promise.withResolvers<never>()
-    this.session = { client, connection, producer: this.producer, failed, inFlight: 0 }
+    this.session = { client, producer: this.producer, leaders, failed }
     works()
     this.pump()
     try {
@@ -252,12 +264,18 @@ export class KafkaProducer implements Producer {
     }
   }
 
-  private async newProducer(client: KafkaClient, connection: Connection): Promise<ProducerId> {
+  private async newProducer(client: KafkaClient): Promise<ProducerId> {
     const { initProducerIdV4 } = this.access.kafka
-    const { producerId, producerEpoch } = await client.answer(connection, 'name a producer', () =>
+    const { producerId, producerEpoch } = await client.ask('name a producer', (connection) =>
       initProducerIdV4.api.async(connection, null, TRANSACTION_TIMEOUT_MS, -1n, -1),
     )
     for (const queue of this.queues) queue.renumber()
     return { id: producerId, epoch: producerEpoch }
   }
+}
+
+function dueMs({ queues }: Leader): number {
+  let earliestMs = Infinity
+  for (const queue of queues) earliestMs = Math.min(earliestMs, queue.dueMs() ?? Infinity)
+  return earliestMs
 }

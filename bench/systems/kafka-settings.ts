@@ -35,18 +35,23 @@ export const BUFFER_BYTES = 256 * 1024 * 1024
 /** A batch is one message to Kafka, and a compressed one may come out larger than was expected. */
 const MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 
-/** Kafka's own default is one. */
-export const partitionsOf = ({ extra }: Pick<Setting, 'extra'>): number =>
-  extra?.['partitions'] ?? 1
+/** Kafka's own default is one; several brokers lead one each. */
+export const partitionsOf = ({ extra, stores }: Pick<Setting, 'extra' | 'stores'>): number =>
+  extra?.['partitions'] ?? stores ?? 1
 
-/** `extra.flushMessages`: synced after so many messages, whatever was vouched for before. Default: each. */
+/**
+ * `extra.flushMessages`: synced after so many messages, whatever was vouched for before. Default: each. By
+ * every broker that has a copy, before it says so.
+ */
 export function topicSettings({
   tier,
   extra,
-}: Pick<Setting, 'tier' | 'extra'>): Record<string, string | number> {
+  copies,
+}: Pick<Setting, 'tier' | 'extra' | 'copies'>): Record<string, string | number> {
   return {
     'compression.type': 'producer',
     'max.message.bytes': MAX_MESSAGE_BYTES,
+    'min.insync.replicas': copies,
     ...(tier === 'synced' && { 'flush.messages': extra?.['flushMessages'] ?? 1 }),
   }
 }
@@ -71,8 +76,8 @@ export function producerSettings({
 export function clientConfiguration() {
   return {
     topic: {
-      written: topicSettings({ tier: 'written' }),
-      synced: topicSettings({ tier: 'synced' }),
+      written: topicSettings({ tier: 'written', copies: 1 }),
+      synced: topicSettings({ tier: 'synced', copies: 1 }),
     },
     producer: {
       ...Object.fromEntries(

@@ -81,6 +81,24 @@ systemSuite('kafka', () => {
     },
   )
 
+  test(
+    'several brokers - copies on all of them, partitions led by each, the same when all were killed',
+    { timeout: 3 * LIMIT_MS },
+    async () => {
+      const copies = setting('synced', 'throughput', { copies: 3, extra: { partitions: 3 } })
+      await using cluster = await kafka.start(copies, join(directory, 'cluster'))
+      expect(cluster.servers().map(({ name }) => name)).toEqual(['kafka-1', 'kafka-2', 'kafka-3'])
+      await using exchange = await Exchange.open(client, await cluster.channel(copies, 'copies'))
+      exchange.publish(5_000)
+      await exchange.received(1)
+      await cluster.kill()
+      await cluster.restart()
+      exchange.publish(1_000)
+      await exchange.settled()
+      await exchange.settled(await exchange.consumeAll())
+    },
+  )
+
   test("Kafka's own tool - says how fast it was", { timeout: LIMIT_MS }, async () => {
     const throughput = setting('written', 'throughput')
     const { address, name } = await deployment.channel(throughput, 'native')

@@ -1,5 +1,6 @@
-// Kafka as the bench runs it: one broker for all settings, because durability, partitions and the rest
-// belong to the topic, and each run gets a topic of its own.
+// Kafka as the bench runs it: one broker for nearly all settings, because durability, partitions and the
+// rest belong to the topic, and each run gets a topic of its own; several where copies or brokers are what
+// is asked about.
 import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -10,7 +11,9 @@ import { KafkaTrouble } from '../../mesh/transports/kafka-trouble.ts'
 import {
   installCommand,
   isInstalled,
+  kafkaCluster,
   startSystem,
+  type KafkaCluster,
   type RunningSystem,
 } from '../../systems/index.ts'
 import { kafkaAccess, ledTopic } from './kafka-attempts.ts'
@@ -19,6 +22,7 @@ import { packageVersion } from './package-version.ts'
 import { ServerDeployment } from './server-deployment.ts'
 import type { BenchSystem, Channel, Setting } from './system.ts'
 
+const CLUSTER_BROKERS = 3
 const NEW_TOPIC_LOOK_MS = 20
 const DELETE_LIMIT_MS = 5_000
 /** What the name of a topic may not hold. */
@@ -30,24 +34,51 @@ export const kafka: BenchSystem = {
   tiers: ['written', 'synced'],
   missing: () =>
     isInstalled('kafka') ? undefined : `it is not installed: ${installCommand('kafka')}`,
-  deploymentKey: () => 'kafka',
-  start: async (_setting, directory) => {
-    const server = await startSystem('kafka', {
-      dataPath: join(directory, 'kafka'),
-      kafka: { vendorJava: true },
-    })
-    const topics = new RunTopics(server.address)
+  deploymentKey: (setting) => `kafka-${brokersOf(setting)}`,
+  start: async (setting, directory) => {
+    const servers = await startBrokers(brokersOf(setting), directory)
+    const [first] = servers
+    const topics = new RunTopics(first.address)
     return new ServerDeployment({
-      server,
+      servers,
       versions: {
-        kafka: server.version,
+        kafka: first.version,
         java: await javaVersion(),
         '@platformatic/kafka': packageVersion('@platformatic/kafka'),
       },
-      configuration: { ...(await serverConfiguration(server)), ...clientConfiguration() },
+      configuration: {
+        brokers: servers.length,
+        ...(await serverConfiguration(first)),
+        ...clientConfiguration(),
+      },
       openChannel: (setting, name) => topics.open(setting, name),
     })
   },
+}
+
+/** Two copies and three are those of a cluster of three, as its users have it. */
+function brokersOf({ stores, copies }: Setting): number {
+  return stores ?? (copies === 1 ? 1 : CLUSTER_BROKERS)
+}
+
+async function startBrokers(
+  count: number,
+  directory: string,
+): Promise<[RunningSystem, ...RunningSystem[]]> {
+  const start = (nodeId: number, cluster?: KafkaCluster): Promise<RunningSystem> =>
+    startSystem('kafka', {
+      dataPath: join(directory, `kafka-${nodeId}`),
+      kafka: { vendorJava: true, ...(cluster && { joins: { ...cluster, nodeId } }) },
+    })
+  const brokers: [RunningSystem, ...RunningSystem[]] = [await start(1)]
+  try {
+    const cluster = await kafkaCluster(brokers[0])
+    while (brokers.length < count) brokers.push(await start(brokers.length + 1, cluster))
+  } catch (error) {
+    for (const broker of brokers.toReversed()) await broker.stop()
+    throw error
+  }
+  return brokers
 }
 
 /** One at a time: runs follow each other, and hundreds of them would fill a disk. */
@@ -69,7 +100,7 @@ class RunTopics {
       await client.createTopic({
         name,
         partitions: partitionsOf(setting),
-        replication: 1,
+        replication: setting.copies,
         configs: topicSettings(setting),
       })
       this.last = name
@@ -95,7 +126,7 @@ class RunTopics {
 /** The metadata names a leader before that knows of it: it leads once it gives offsets. */
 async function isReady(client: KafkaClient, name: string): Promise<boolean> {
   try {
-    const { topic } = await ledTopic(client, name)
+    const topic = await ledTopic(client, name)
     const partitions = topic.leaders.map((_, partition) => ({ topic, partition }))
     await offsetsAt(client, partitions, LATEST)
     return true

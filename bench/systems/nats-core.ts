@@ -19,7 +19,7 @@ export const natsCore: BenchSystem = {
     const server = await startSystem('nats', { dataPath: join(directory, 'nats') })
     const { address } = server
     return new ServerDeployment({
-      server,
+      servers: [server],
       versions: natsVersions(server.version),
       configuration: { subjects: 'one for each publisher', delivery: 'at most once' },
       openChannel: async (setting, name) => ({ setting, name, address }),

@@ -26,7 +26,7 @@ export const nats: BenchSystem = {
     })
     const { address, version, dataPath } = server
     return new ServerDeployment({
-      server,
+      servers: [server],
       versions: {
         ...natsVersions(version),
         '@nats-io/jetstream': packageVersion('@nats-io/jetstream'),

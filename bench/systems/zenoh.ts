@@ -28,7 +28,7 @@ export const zenoh: BenchSystem = {
     const server = await startSystem('zenoh', { dataPath: join(directory, 'zenoh') })
     const { address, version } = server
     return new ServerDeployment({
-      server,
+      servers: [server],
       versions: { 'zenoh-bridge-remote-api': version, [CLIENT]: packageVersion(CLIENT) },
       configuration: {
         bridges: 'one for all clients',

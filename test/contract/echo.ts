@@ -2,7 +2,13 @@
 // network at its worst, on any transport. The envelope still names the publisher, so acks go there.
 import { setTimeout as delay } from 'node:timers/promises'
 import { eventually } from '../../mesh/conformance/eventually.ts'
-import { isPeerTransport, SeededRandom, type Message, type Session } from '../../mesh/index.ts'
+import {
+  framesTopic,
+  isPeerTransport,
+  SeededRandom,
+  type Message,
+  type Session,
+} from '../../mesh/index.ts'
 import { openSession } from '../../nodes/index.ts'
 import { onAnyPort } from '../../nodes/session.ts'
 import type { TestMesh } from '../harness/mesh.ts'
@@ -56,8 +62,8 @@ export class Echo implements AsyncDisposable {
     if (this.closed) return
     const { transport, membership } = this.session
     if (isPeerTransport(transport)) {
-      for (const { peer } of membership.stores()) {
-        if (peer !== undefined) transport.publish(topic, bytes, peer)
+      for (const { peer, storeId } of membership.stores()) {
+        if (peer !== undefined) transport.publish(framesTopic(storeId), bytes, peer)
       }
     } else transport.publish(topic, bytes)
     this.sent += 1

@@ -59,11 +59,6 @@ export function flatAndPaced(
   return isFlatOut ? [[...cells, ...flatOnly], paced] : [paced]
 }
 
-/** Servers of one system on this machine: the bench runs one broker of Kafka. */
-export function serversMax(system: BusSystem): number {
-  return system === 'kafka' ? 1 : Infinity
-}
-
 export function runsOf({ name }: Pick<Experiment, 'name'>, runs: readonly Run[]): readonly Run[] {
   return runs.filter(({ cell }) => cell.startsWith(`${name}: `))
 }

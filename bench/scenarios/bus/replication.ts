@@ -1,10 +1,9 @@
 // Replication 1, 2 and 3: a receipt vouches for that many copies, each on a server of its own.
-import { busCell, flatAndPaced, serversMax, type Experiment } from './experiment.ts'
+import { busCell, flatAndPaced, type Experiment } from './experiment.ts'
 import {
   againstInEach,
   barsOf,
   findingOf,
-  oneBrokerSentence,
   skeinAgainstKafka,
   tableOf,
   TOLD,
@@ -26,7 +25,7 @@ export const replication: Experiment = {
   groups(bench) {
     const { systems, setting, load } = bench
     const cells = systems.flatMap((system) =>
-      COPIES.filter((copies) => copies <= serversMax(system)).map((copies) =>
+      COPIES.map((copies) =>
         busCell(replication, nameOf(copies), { ...setting, system, copies }, load),
       ),
     )
@@ -54,7 +53,6 @@ export const replication: Experiment = {
           floorOf,
         ),
       ),
-      oneBrokerSentence(runs),
       'All copies share one machine and one disk: this is what copies cost, not what they bring.',
     ]),
     tables: [

@@ -1,11 +1,10 @@
 // 1 against 5 brokers or storage peers, with one copy of everything.
-import { busCell, flatAndPaced, serversMax, type Experiment } from './experiment.ts'
+import { busCell, flatAndPaced, type Experiment } from './experiment.ts'
 import { counted } from '../sentences.ts'
 import {
   againstInEach,
   barsOf,
   findingOf,
-  oneBrokerSentence,
   skeinAgainstKafka,
   tableOf,
   TOLD,
@@ -27,7 +26,7 @@ export const servers: Experiment = {
   groups(bench) {
     const { systems, setting, load } = bench
     const cells = systems.flatMap((system) =>
-      SERVERS.filter((count) => count <= serversMax(system)).map((stores) =>
+      SERVERS.map((stores) =>
         busCell(
           servers,
           nameOf(stores),
@@ -52,7 +51,6 @@ export const servers: Experiment = {
       ...SERVERS.map((count) =>
         skeinAgainstKafka(runs, variants, nameOf(count), [TOLD.throughput], floorOf),
       ),
-      oneBrokerSentence(runs),
       'They share one machine and one disk: more of them bring no more of either.',
     ]),
     tables: [

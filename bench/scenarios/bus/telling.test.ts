@@ -4,7 +4,6 @@ import {
   againstInEach,
   barsOf,
   findingOf,
-  oneBrokerSentence,
   skeinAgainstKafka,
   tableOf,
   TOLD,
@@ -90,13 +89,5 @@ describe('what the experiments say', () => {
       ['skein', 2],
       ['kafka', 2],
     ])
-  })
-
-  test('one broker is said to be one', () => {
-    const alone = busRun({ system: 'kafka' })
-    expect(oneBrokerSentence([busRun({})])).toBe('')
-    expect(oneBrokerSentence([alone])).toContain('one broker')
-    const three = busRun({ system: 'kafka', setting: { copies: 3 } })
-    expect(oneBrokerSentence([alone, three])).toBe('')
   })
 })

@@ -117,14 +117,6 @@ export function barsOf(
   }
 }
 
-/** Whatever is told of several servers is then told of Skein only. */
-export function oneBrokerSentence(runs: readonly Run[]): string {
-  const brokers = runs.filter(({ setting }) => setting.system === 'kafka')
-  const hasSeveral = brokers.some(({ setting }) => (setting.stores ?? setting.copies) > 1)
-  if (brokers.length === 0 || hasSeveral) return ''
-  return 'Kafka ran as one broker: what more of them cost and bring was not measured.'
-}
-
 /** Sentences that have something to say. */
 export function findingOf(sentences: readonly string[]): string {
   return sentences.filter((sentence) => sentence !== '').join(' ')
