@@ -45,6 +45,12 @@ export function withControl(settings: readonly Setting[], load: Load, blocks: nu
   return blocks < 2 ? cells : [...cells, { ...cells[0]!, name: CONTROL }]
 }
 
+/** For what a sample costs, or with more processes than cores: a load that is a little late is the same load. */
+const PATIENT_LAG_P99_US_MAX = 25_000
+
+export const patient = (cells: readonly Cell[]): Cell[] =>
+  cells.map((cell) => ({ ...cell, lagP99UsMax: PATIENT_LAG_P99_US_MAX }))
+
 /** What every load of a scenario has unless it says otherwise. */
 export function baseLoad(
   { seed, seconds, recording }: Pick<Options, 'seed' | 'seconds' | 'recording'>,

@@ -1,7 +1,7 @@
 // What a million samples cost: CPU, memory, bytes written, fsyncs, bytes on the wire, of all processes of
 // a system together, at a rate that each of them takes with ease.
 import type { Load } from '../load.ts'
-import { baseLoad, settingsOf, withControl } from './cells.ts'
+import { baseLoad, patient, settingsOf, withControl } from './cells.ts'
 import { costReport } from './cost-report.ts'
 import type { Context, Scenario } from './scenario.ts'
 
@@ -46,7 +46,7 @@ export const cost: Scenario = {
         ),
       ),
     )
-    await runner.blocks(groups, blocks)
+    await runner.blocks(groups.map(patient), blocks)
   },
 
   report: ({ runner }: Context) => costReport(QUESTION, runner.runs),

@@ -2,7 +2,7 @@
 // published once is delivered up to eight times. At one rate that all take, then at rates in steps.
 import type { Load } from '../load.ts'
 import type { Cell } from '../run/run.ts'
-import { baseLoad, cellOf, settingsOf, withControl } from './cells.ts'
+import { baseLoad, cellOf, patient, settingsOf, withControl } from './cells.ts'
 import { fanReport } from './fan-report.ts'
 import type { Context, Scenario } from './scenario.ts'
 import { isSaturated } from './steps.ts'
@@ -23,8 +23,6 @@ const FULL = {
   warmupSeconds: 2,
   seconds: 5,
 } as const
-/** Up to sixteen processes share the cores with the servers; latencies count from the plan all the same. */
-const LAG_P99_US_MAX = 25_000
 const QUESTION =
   'Publishers and subscribers, 1 and 8 of each: how fast, whose CPU, and how much can be sustained?'
 
@@ -54,7 +52,7 @@ export const fan: Scenario = {
       ...steps.flatMap((step) =>
         loads.map((load) => settings.map((setting) => cellOf(setting, { ...load, rate: step }))),
       ),
-    ].map((group) => group.map((cell): Cell => ({ ...cell, lagP99UsMax: LAG_P99_US_MAX })))
+    ].map(patient)
     const isTooMuch = ({ name, load }: Cell): boolean =>
       isSaturated(
         runner.runs.filter(

@@ -3,7 +3,7 @@
 import type { Load } from '../load.ts'
 import type { Options } from '../options.ts'
 import type { Cell } from '../run/run.ts'
-import { baseLoad, cellOf, settingName, settingsOf } from './cells.ts'
+import { baseLoad, cellOf, patient, settingName, settingsOf } from './cells.ts'
 import { scaleReport } from './scale-report.ts'
 import type { Context, Scenario } from './scenario.ts'
 
@@ -41,7 +41,7 @@ export const scale: Scenario = {
       ...plan.publishers.slice(1).map((publishers) => steps(context, { publishers })),
       ...plan.stores.slice(1).map((stores) => storeStep(context, stores)),
     ]
-    await runner.blocks(groups, options.blocks ?? plan.blocks)
+    await runner.blocks(groups.map(patient), options.blocks ?? plan.blocks)
   },
 
   report: ({ runner }: Context) => scaleReport(QUESTION, runner.runs),
@@ -51,7 +51,7 @@ function steps({ options, systems }: Context, more: Partial<Load>): Cell[] {
   return settings(options, systems).map((setting) => cellOf(setting, loadOf(options, more)))
 }
 
-/** Skein only: a broker is one node here. One copy whatever their number, so that the work is the same. */
+/** Skein only: brokers are asked about in bus-experiments. One copy whatever their number, so that the work is the same. */
 function storeStep({ options }: Context, stores: number): Cell[] {
   return settings(options, ['skein']).map((setting) =>
     cellOf({ ...setting, stores }, loadOf(options, {}), settingName(setting)),
