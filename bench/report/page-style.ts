@@ -48,7 +48,7 @@ body {
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif;
   font-variant-numeric: tabular-nums;
 }
-main { max-width: 960px; margin: 0 auto; padding: 72px 40px 96px; }
+main { max-width: 1200px; margin: 0 auto; padding: 72px 40px 96px; }
 h1, h2, h3 { line-height: 1.2; text-wrap: balance; }
 h1 { margin: 0; font-size: 40px; font-weight: 650; letter-spacing: -0.02em; }
 h2 { margin: 0 0 8px; font-size: 23px; font-weight: 650; letter-spacing: -0.01em; }
@@ -68,7 +68,7 @@ section { margin-top: 72px; }
   border-left: 4px solid var(--alert-edge);
 }
 
-figure { margin: 28px 0 0; min-width: 0; }
+figure { margin: 28px 0 0; min-width: 0; max-width: 1000px; }
 figcaption { margin-bottom: 12px; font-size: 15px; font-weight: 650; }
 svg.plot { display: block; width: 100%; height: auto; overflow: visible; }
 .narrow { display: none; }
@@ -85,11 +85,11 @@ svg.plot { display: block; width: 100%; height: auto; overflow: visible; }
 
 .scroll { margin-top: 24px; overflow-x: auto; }
 table { border-collapse: collapse; min-width: 100%; font-size: 14px; line-height: 1.4; }
-th, td { padding: 7px 0 7px 24px; text-align: left; vertical-align: baseline; font-weight: 400; }
+th, td { padding: 7px 0 7px 20px; text-align: left; vertical-align: baseline; font-weight: 400; }
 th:first-child, td:first-child { padding-left: 0; }
 thead th { padding-top: 0; border-bottom: 1px solid var(--edge); vertical-align: bottom; font-weight: 600; }
 tbody tr + tr > * { border-top: 1px solid var(--grid); }
-tbody th.name { min-width: 8.5em; }
+tbody th.name, td.name:has(.swatched) { min-width: 8.5em; }
 td.name:last-child { min-width: 8.5em; }
 .figure { text-align: right; white-space: nowrap; }
 .unit { display: block; color: var(--muted); font-weight: 400; }

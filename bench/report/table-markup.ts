@@ -7,7 +7,8 @@ import { looks, systemIndex } from './series-look.ts'
 export function tableMarkup(table: Table): Markup {
   const { columns, rows } = table
   const sides = columns.map((_, index) => (isFigures(table, index) ? 'figure' : 'name'))
-  const names = sides.indexOf('name')
+  const system = columns.findIndex(({ name }) => name === 'system')
+  const names = system < 0 ? sides.indexOf('name') : system
   const head = columns.map(
     ({ name, unit }, index) =>
       html`<th scope="col" class="${sides[index]}">${name}${unitMarkup(unit)}</th>`,

@@ -1,6 +1,7 @@
 // What the runs of `scale` say: the slope of cost against size.
 import type { Plot, Report, Section } from '../report/report.ts'
 import type { Run } from '../result.ts'
+import { byCell } from '../stats/by-cell.ts'
 import { slopeOf } from '../stats/slope.ts'
 import { counts, FIGURES, median } from '../stats/figures.ts'
 
@@ -46,7 +47,7 @@ function section(
   runs: readonly Run[],
   size: (run: Run) => number,
 ): Section {
-  const bySystem = Map.groupBy(runs, ({ cell }) => cell)
+  const { cells: bySystem } = byCell(runs)
   const slopes = [...bySystem].flatMap(([name, of]) => {
     const points = of.filter(counts).map((run) => [size(run), FIGURES.cpuPerMillion(run)] as const)
     const slope = slopeOf(points)

@@ -61,7 +61,7 @@ function tierSection(tier: string, runs: readonly Run[]): Section {
       { name: 'receipts', unit: 'samples/s' },
       { name: 'messages', unit: '/s' },
       { name: 'sent', unit: 'MB/s' },
-      { name: 'CPU', unit: 's / million samples' },
+      { name: 'CPU', unit: 's / million' },
       { name: 'fsyncs', unit: '/ 1,000 messages' },
       { name: `${first} over it`, unit: 'ratio' },
       { name: '' },
