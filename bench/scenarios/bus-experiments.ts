@@ -4,7 +4,6 @@ import type { Options } from '../options.ts'
 import type { Report, Section } from '../report/report.ts'
 import type { Run } from '../result.ts'
 import type { Cell } from '../run/run.ts'
-import { BLOCKS_MIN } from '../stats/ratio.ts'
 import { BENCH_SYSTEMS } from '../systems/index.ts'
 import { BUS_SYSTEMS, runsOf, type Bench, type Experiment } from './bus/experiment.ts'
 import { CONTROLLED, encoding } from './bus/encoding.ts'
@@ -21,7 +20,7 @@ import { CONTROL } from '../stats/by-cell.ts'
 import { baseLoad, cellOf } from './cells.ts'
 import { floorOf } from '../stats/figures.ts'
 import type { Context, Scenario } from './scenario.ts'
-import { counted, voidSentence } from './sentences.ts'
+import { noiseSentence, voidSentence } from './sentences.ts'
 
 const EXPERIMENTS: readonly Experiment[] = [
   encoding,
@@ -97,12 +96,6 @@ function notesOf({ systems }: Context, bench: Bench): string[] {
 /** What the first experiment measures first would otherwise pay for the start of the servers. */
 function rehearsals({ systems, setting, load }: Bench): Cell[] {
   return systems.map((system) => cellOf({ ...setting, system }, { ...load, seconds: REHEARSAL_S }))
-}
-
-function noiseSentence(runs: readonly Run[]): string {
-  const blocks = new Set(runs.map(({ block }) => block)).size
-  if (blocks >= BLOCKS_MIN) return ''
-  return ` ${counted(blocks, 'block')}: too few to tell a difference from noise.`
 }
 
 /** Without the tables and plots that nothing was measured for. */

@@ -11,6 +11,7 @@ import {
   digits,
   FASTER,
   listed,
+  noiseSentence,
   voidSentence,
   type Words,
 } from './sentences.ts'
@@ -90,13 +91,18 @@ function latencies(shapes: Shapes, rate: number): Section {
   )
   return {
     title: `Latency at ${rate.toLocaleString('en')} samples/s`,
-    finding: `${[...sentences, ratioHint(first)].join(' ')}${voidSentence([...shapes.values()].flat())}`,
+    finding: `${[...sentences, ratioHint(first)].join(' ')}${caveats(shapes)}`,
     tables: [{ columns, rows }],
     plots: [
       bars(shapes, 'Live latency', P99, ms(FIGURES.liveP99)),
       bars(shapes, 'Receipt latency', P99, ms(FIGURES.receiptP99)),
     ],
   }
+}
+
+function caveats(shapes: Shapes): string {
+  const runs = [...shapes.values()].flat()
+  return noiseSentence(runs) + voidSentence(runs)
 }
 
 function effort(shapes: Shapes, rate: number): Section {

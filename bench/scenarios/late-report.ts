@@ -6,7 +6,15 @@ import { cpuSeconds } from './cpu.ts'
 import { counts, median, type Figure } from '../stats/figures.ts'
 import type { LateFigures } from './late-figures.ts'
 import { overTime } from './over-time.ts'
-import { againstOthers, counted, digits, duration, FASTER, voidSentence } from './sentences.ts'
+import {
+  againstOthers,
+  counted,
+  digits,
+  duration,
+  FASTER,
+  noiseSentence,
+  voidSentence,
+} from './sentences.ts'
 
 /** Fewer than this were just on their way. */
 const BEHIND_MIN = 500
@@ -62,7 +70,7 @@ function reading(cells: Cells, runs: readonly Run[]): Section {
   ].join(' ')
   return {
     title: 'Until it has all',
-    finding: `${finding}${voidSentence(runs)}`,
+    finding: `${finding}${noiseSentence(runs)}${voidSentence(runs)}`,
     tables: [{ columns, rows }],
     plots: [
       overTime(cells, {

@@ -12,6 +12,7 @@ import {
   duration,
   FASTER,
   listed,
+  noiseSentence,
   voidSentence,
 } from './sentences.ts'
 
@@ -126,7 +127,8 @@ function recovery(cells: Cells): Section {
       : []),
     'Medians over blocks; drained is the last receipt for what was due before the servers answered.',
   ].join(' ')
-  return { title: 'Until it goes on', finding, tables: [{ columns, rows }] }
+  const caveat = noiseSentence([...cells.values()].flat())
+  return { title: 'Until it goes on', finding: finding + caveat, tables: [{ columns, rows }] }
 }
 
 function recoverySentence(name: string, runs: readonly Run[]): string {

@@ -1,5 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import { against, counted, duration, FASTER, listed, voidSentence } from './sentences.ts'
+import {
+  against,
+  counted,
+  duration,
+  FASTER,
+  listed,
+  noiseSentence,
+  voidSentence,
+} from './sentences.ts'
 import { madeRun } from './testing.ts'
 
 const comparison = { ratio: 0.5, low: 0.4, high: 0.625, blocks: 5, verdict: 'faster' } as const
@@ -19,11 +27,11 @@ describe('sentences', () => {
     expect(against('nats', equal, FASTER)).toBe('no different from nats (ratio 0.9–1.1)')
   })
 
-  it('claim nothing of a single block', () => {
+  it('claim nothing of a single block, which is told once', () => {
     const single = { ratio: 0.5, low: 0, high: Infinity, blocks: 1, verdict: 'equal' } as const
-    expect(against('nats', single, FASTER)).toBe(
-      '2 times faster than nats (1 block, too few to tell it from noise)',
-    )
+    expect(against('nats', single, FASTER)).toBe('2 times faster than nats')
+    expect(noiseSentence([madeRun({})])).toBe(' 1 block: too few to tell a difference from noise.')
+    expect(noiseSentence([0, 1, 2].map((block) => madeRun({ block })))).toBe('')
   })
 
   it('tell how many runs count for nothing, and why', () => {

@@ -1,6 +1,7 @@
 // Results in words, made from figures: true whatever the figures are.
 import type { Run } from '../result.ts'
 import { compare, type Comparison, type Figure } from '../stats/figures.ts'
+import { BLOCKS_MIN } from '../stats/ratio.ts'
 
 export interface Words {
   /** What less of the figure is, and what more is. */
@@ -11,20 +12,20 @@ export interface Words {
 export const FASTER: Words = { less: 'faster', more: 'slower' }
 export const CHEAPER: Words = { less: 'cheaper', more: 'dearer' }
 
-/** `2.4 times faster than kafka (2.1–2.6)`; `no different from nats (0.9–1.1)`. */
+/**
+ * `2.4 times faster than kafka (2.1–2.6)`; `no different from nats (0.9–1.1)`. Without the interval where
+ * there were too few blocks for one, which noiseSentence() tells.
+ */
 export function against(
   other: string,
-  { ratio, low, high, blocks, verdict }: Comparison,
+  { ratio, low, high, verdict }: Comparison,
   { less, more }: Words,
 ): string {
   const isLess = ratio < 1
   const word = isLess ? less : more
   const times = isLess ? 1 / ratio : ratio
   const interval = isLess ? [1 / high, 1 / low] : [low, high]
-  if (!Number.isFinite(high)) {
-    const how = `${blocks} ${blocks === 1 ? 'block' : 'blocks'}, too few to tell it from noise`
-    return `${digits(times)} times ${word} than ${other} (${how})`
-  }
+  if (!Number.isFinite(high)) return `${digits(times)} times ${word} than ${other}`
   if (verdict === 'equal')
     return `no different from ${other} (ratio ${digits(low)}–${digits(high)})`
   return `${digits(times)} times ${word} than ${other} (${interval.map(digits).join('–')})`
@@ -71,6 +72,13 @@ export function voidSentence(runs: readonly Run[]): string {
     ` Of ${counted(runs.length, 'run')} ${voided.length} ${voided.length === 1 ? 'counts' : 'count'} ` +
     `for nothing, as one of ${first.cell}: ${first.voids.join('; ')}.`
   )
+}
+
+/** That of so few blocks nothing is sure, as a sentence after others; empty where there were enough. */
+export function noiseSentence(runs: readonly Run[]): string {
+  const blocks = new Set(runs.map(({ block }) => block)).size
+  if (blocks >= BLOCKS_MIN) return ''
+  return ` ${counted(blocks, 'block')}: too few to tell a difference from noise.`
 }
 
 export function digits(value: number): string {
