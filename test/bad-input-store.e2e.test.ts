@@ -9,6 +9,7 @@ import { eventually } from '../mesh/conformance/eventually.ts'
 import {
   createTransport,
   encodeFrame,
+  framesTopic,
   newEpoch,
   NO_SCHEMA,
   systemClock,
@@ -83,8 +84,9 @@ describe('what others send', () => {
     transport.link(node.endpoint!)
     await linked.promise
     const [peer] = transport.linked()
+    const topic = framesTopic(node.storeId)
     const send = (frame: Buffer): boolean =>
-      transport.publish('t/0/s', encodeMessage(session.mesh.id, transport.peerId, [frame]), peer)
+      transport.publish(topic, encodeMessage(session.mesh.id, transport.peerId, [frame]), peer)
 
     const wrongCrc = frameOf()
     wrongCrc[wrongCrc.length - 1]! ^= 1

@@ -72,6 +72,7 @@ export class KafkaProducer implements Producer {
   private producer: ProducerId | undefined
   private session: Session | undefined
   private lingering: NodeJS.Timeout | undefined
+  private lingersUntilMs = 0
   private isScheduled = false
   private waitingBytes = 0
   private bytes = 0
@@ -140,7 +141,7 @@ export class KafkaProducer implements Producer {
     const hasFilled = this.queueOf[source]!.append(entry, samples, performance.now())
     if (this.lingerMs === 0) this.pumpSoon()
     else if (hasFilled) this.pump()
-    else this.lingering ??= setTimeout(() => this.lingered(), this.lingerMs)
+    else if (this.lingering === undefined) this.linger(this.lingerMs)
   }
 
   /** After the turn, so that what is published together goes together. */
@@ -151,6 +152,15 @@ export class KafkaProducer implements Producer {
       this.isScheduled = false
       this.pump()
     })
+  }
+
+  /** One timer for all leaders: for what is due first. */
+  private linger(ms: number): void {
+    const untilMs = performance.now() + ms
+    if (this.lingering !== undefined && this.lingersUntilMs <= untilMs) return
+    clearTimeout(this.lingering)
+    this.lingersUntilMs = untilMs
+    this.lingering = setTimeout(() => this.lingered(), ms)
   }
 
   private lingered(): void {
@@ -168,8 +178,7 @@ export class KafkaProducer implements Producer {
     while (leader.inFlight < this.inFlightMax) {
       const waitMs = dueMs(leader) - performance.now()
       if (waitMs > 0) {
-        if (waitMs < Infinity)
-          this.lingering ??= setTimeout(() => this.lingered(), Math.ceil(waitMs))
+        if (waitMs < Infinity) this.linger(Math.ceil(waitMs))
         return
       }
       void this.send(session, leader)

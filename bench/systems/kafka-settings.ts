@@ -78,6 +78,7 @@ export function clientConfiguration() {
     topic: {
       written: topicSettings({ tier: 'written', copies: 1 }),
       synced: topicSettings({ tier: 'synced', copies: 1 }),
+      'min.insync.replicas': 'as many as there are copies',
     },
     producer: {
       ...Object.fromEntries(

@@ -13,10 +13,14 @@ let fd: number
 /** How long each sync seems to take. */
 let syncMs: number
 
-/** Each sync reads it twice, before and after. */
-function steppingClock(): Clock {
+/** Moves with each look at it: before a sync and after. */
+function steppingClock(): Clock & { pass(ms: number): void } {
   let nowMs = 0
-  return { ...systemClock, monotonicMs: () => (nowMs += syncMs) }
+  return {
+    ...systemClock,
+    monotonicMs: () => (nowMs += syncMs),
+    pass: (ms) => (nowMs += ms),
+  }
 }
 
 beforeEach(() => {
@@ -32,8 +36,12 @@ afterEach(() => {
   fs.rmSync(path.dirname(file), { recursive: true })
 })
 
-const append = (appender: Appender, bytes: Buffer, onWritten?: () => void): Promise<void> =>
-  appender.append(fd, bytes, bytes.length, 0, onWritten)
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+async function append(appender: Appender, bytes: Buffer, onWritten?: () => void): Promise<void> {
+  await nextTurn()
+  await appender.append(fd, bytes, bytes.length, 0, onWritten)
+}
 
 test('what is small is synced on this thread once syncs have been quick, and no longer when one was not', async () => {
   const here = vi.spyOn(fs, 'fdatasyncSync')
@@ -53,6 +61,33 @@ test('what is small is synced on this thread once syncs have been quick, and no 
   await append(appender, SMALL)
   expect(here).toHaveBeenCalledTimes(quick + 1)
   expect(fs.readFileSync(file)).toHaveLength(LARGE.length)
+})
+
+test('what comes one after the other in one turn is not synced one by one', async () => {
+  const here = vi.spyOn(fs, 'fdatasyncSync')
+  const appender = new Appender({ sync: true, clock: steppingClock() })
+  for (let i = 0; i < 40; i++) await append(appender, SMALL)
+  const quick = here.mock.calls.length
+  await nextTurn()
+  for (let i = 0; i < 3; i++) void appender.append(fd, SMALL, SMALL.length, 0)
+  expect(here).toHaveBeenCalledTimes(quick + 1)
+  await append(appender, SMALL)
+})
+
+test('a disk that has paused is not waited for on this thread for a minute', async () => {
+  const here = vi.spyOn(fs, 'fdatasyncSync')
+  const clock = steppingClock()
+  const appender = new Appender({ sync: true, clock })
+  for (let i = 0; i < 40; i++) await append(appender, SMALL)
+  syncMs = 20
+  await append(appender, SMALL)
+  const paused = here.mock.calls.length
+  syncMs = 0.1
+  for (let i = 0; i < 200; i++) await append(appender, SMALL)
+  expect(here).toHaveBeenCalledTimes(paused)
+  clock.pass(60_000)
+  await append(appender, SMALL)
+  expect(here).toHaveBeenCalledTimes(paused + 1)
 })
 
 test('a disk that is slow is never waited for on this thread', async () => {

@@ -1,6 +1,7 @@
 // Writes a batch to a file and syncs it, on this thread or on one of the pool. The way to the pool and
 // back takes 50 to 200 µs, more when the cores are busy: as long as a good disk takes for a small commit.
-// On this thread nothing else happens meanwhile, so only what is small and quick is done here.
+// On this thread nothing else happens meanwhile, so only what is small and quick is done here: once a turn
+// of the event loop, and not for a minute after a disk has kept it waiting.
 import fs from 'node:fs'
 import type { Clock } from '../../mesh/index.ts'
 
@@ -10,6 +11,10 @@ const WRITE_HERE_BYTES = 32 * 1024
 const SYNC_HERE_BYTES = 1024
 /** What a sync on this thread may take, by those before. */
 const SYNC_HERE_MS = 0.5
+/** One that held up this thread so long, which no earlier one foretold: the disk has pauses. */
+const PAUSE_MS = 10
+/** Nothing is synced on this thread so long after a pause. */
+const REST_MS = 60_000
 /** Taken for the time of a sync until there were some. */
 const UNKNOWN_MS = 5
 /** Enough for a batch of the writer: below this a disk is as good as full. */
@@ -21,6 +26,9 @@ export class Appender {
   private readonly clock: Clock
   /** What a sync takes, smoothed; rises at once with one that held up this thread. */
   private syncMs = UNKNOWN_MS
+  private restsUntilMs = -Infinity
+  /** In this turn of the event loop: a second one would say that frames trickle in, to be synced together. */
+  private hasSyncedHere = false
 
   constructor({ sync, clock }: { sync: boolean; clock: Clock }) {
     this.syncs = sync
@@ -78,10 +86,13 @@ export class Appender {
   }
 
   private isQuick(length: number): boolean {
-    return length <= SYNC_HERE_BYTES && this.syncMs <= SYNC_HERE_MS
+    if (length > SYNC_HERE_BYTES || this.syncMs > SYNC_HERE_MS || this.hasSyncedHere) return false
+    return this.clock.monotonicMs() >= this.restsUntilMs
   }
 
   private syncHere(fd: number, settle: (error: Error | null) => void): void {
+    this.hasSyncedHere = true
+    setImmediate(() => (this.hasSyncedHere = false))
     const startMs = this.clock.monotonicMs()
     try {
       fs.fdatasyncSync(fd)
@@ -89,9 +100,10 @@ export class Appender {
       settle(error as Error)
       return
     }
-    const ms = this.clock.monotonicMs() - startMs
-    this.smooth(ms)
-    this.syncMs = Math.max(this.syncMs, ms)
+    const endMs = this.clock.monotonicMs()
+    this.smooth(endMs - startMs)
+    this.syncMs = Math.max(this.syncMs, endMs - startMs)
+    if (endMs - startMs > PAUSE_MS) this.restsUntilMs = endMs + REST_MS
     settle(null)
   }
 
