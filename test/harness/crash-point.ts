@@ -53,7 +53,7 @@ export function armCrash(crash: CrashPoint, log: OutboxLog, transport: Transport
   const publish = transport.publish.bind(transport)
   const send = around('send', publish)
   transport.publish = (topic, bytes, to) =>
-    to !== undefined && /^[tb]\//.test(topic) ? send(topic, bytes, to) : publish(topic, bytes, to)
+    to !== undefined && topic.startsWith('f/') ? send(topic, bytes, to) : publish(topic, bytes, to)
   const subscribe = transport.subscribe.bind(transport)
   transport.subscribe = (pattern, onBatch, scope) =>
     subscribe(
