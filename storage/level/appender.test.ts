@@ -69,9 +69,9 @@ test('what comes one after the other in one turn is not synced one by one', asyn
   for (let i = 0; i < 40; i++) await append(appender, SMALL)
   const quick = here.mock.calls.length
   await nextTurn()
-  for (let i = 0; i < 3; i++) void appender.append(fd, SMALL, SMALL.length, 0)
+  const appended = [1, 2, 3].map(() => appender.append(fd, SMALL, SMALL.length, 0))
   expect(here).toHaveBeenCalledTimes(quick + 1)
-  await append(appender, SMALL)
+  await Promise.all(appended)
 })
 
 test('a disk that has paused is not waited for on this thread for a minute', async () => {
