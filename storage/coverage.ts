@@ -9,6 +9,7 @@ export interface LaneDigest {
   readonly epoch: Epoch
   readonly held: readonly number[]
   readonly skipped: readonly number[]
+  readonly trimmed: readonly number[]
   readonly ended?: number
   readonly lastIngestUs: number
 }
@@ -24,6 +25,8 @@ export interface LaneGap {
   readonly lost: readonly number[]
   /** Dropped by the publisher, which said so. */
   readonly skipped: readonly number[]
+  /** Held once, and removed by retention. */
+  readonly trimmed: readonly number[]
   /** Known to be held by a store, but it could not be read from any. */
   readonly unreachable: readonly number[]
 }

@@ -16,12 +16,22 @@ export interface LaneRecord extends Lane {
   readonly held: IntervalSet
   /** Sequences that held skip frames list as dropped by the publisher. A held frame beats a skip. */
   readonly skipped: IntervalSet
-  /** Sequence of the end frame, when held: nothing follows it. */
+  /** Sequences that retention removed, here or wherever they were; none of them is held. */
+  readonly trimmed: IntervalSet
+  /** The store's version when any of this last changed. */
+  readonly changedAt: number
+  /** Sequence of the end frame, when it is or was held: nothing follows it. */
   readonly ended: number | undefined
   /** Newest ingest time of a held frame. */
   readonly lastIngestUs: number
   /** Samples in held data frames. */
   readonly sampleCount: number
+}
+
+/** Runs of a lane that no frame will fill: retention removed it, or its publisher dropped it. */
+export interface GoneRuns {
+  readonly trimmed: IntervalSet
+  readonly skipped: IntervalSet
 }
 
 export interface FrameRange {
@@ -57,6 +67,11 @@ export interface FrameStore extends AsyncDisposable {
   read(key: LaneKey, from: number, to: number): AsyncIterable<StoredFrame>
   /** Data frames of one source and stream that meet the range, by first event time, CRC checked. */
   scan(range: FrameRange): AsyncIterable<StoredFrame>
+  /**
+   * Takes over from other stores what is gone for good: what retention removed there, and what skip
+   * frames that retention removed had listed. What is held here stays held. On disk when it resolves.
+   */
+  learnGone(lane: Lane, gone: GoneRuns): Promise<void>
   /** Grows with every change of what is held; equal versions mean equal digests. */
   readonly version: number
   damaged(): readonly DamagedFrame[]

@@ -11,12 +11,13 @@ export function describeCoverage(coverage: Coverage, rows: number): string[] {
   // Exact: it is what people compare.
   const head = `${counted(rows, 'row')} from ${answered} of ${counted(members, 'store')}: ${complete ? 'complete' : 'not complete'}`
   const lines = [head, ...reasons.map((reason) => `  ${reason}`)]
-  for (const { source, missing, lost, skipped, unreachable } of gaps.slice(0, GAPS_SHOWN)) {
+  for (const { source, missing, lost, skipped, trimmed, unreachable } of gaps.slice(0, GAPS_SHOWN)) {
     const parts = [
       ...runsText('missing', missing),
       ...runsText('unreachable', unreachable),
       ...runsText('lost', lost),
       ...runsText('dropped by its publisher', skipped),
+      ...runsText('removed by retention', trimmed),
     ]
     if (parts.length > 0) lines.push(`  ${source}: ${parts.join(', ')}`)
   }

@@ -1,10 +1,11 @@
 // A FrameStore in memory: for tests, for the simulator where no disk is wanted, and as the plain
 // statement of what a FrameStore does. It survives nothing. Damage and broken writes can be staged.
-import { IntervalSet, laneKey, readFrame, type Frame, type LaneKey } from '../../mesh/index.ts'
+import { IntervalSet, laneKey, readFrame, type Frame, type Lane, type LaneKey } from '../../mesh/index.ts'
 import { StorageError } from '../errors.ts'
 import type {
   DamagedFrame,
   FrameRange,
+  GoneRuns,
   LaneRecord,
   StoredFrame,
   WritableStore,
@@ -18,6 +19,7 @@ interface MemoryLane extends LaneRecord {
   ended: number | undefined
   lastIngestUs: number
   sampleCount: number
+  changedAt: number
   readonly frames: Map<number, StoredFrame>
 }
 
@@ -39,6 +41,7 @@ export class MemoryStore implements WritableStore {
       if (typeof kept === 'string') throw new TypeError(`not a frame: ${kept}`)
       lane.frames.set(frame.sequence, { frame: kept, ingestUs })
       note(lane, kept, ingestUs)
+      lane.changedAt = this.version + 1
       this.forgetDamage(frame)
     }
     this.version += 1
@@ -110,6 +113,15 @@ export class MemoryStore implements WritableStore {
     return this.damage
   }
 
+  async learnGone({ source, stream, epoch }: Lane, gone: GoneRuns): Promise<void> {
+    this.checkOpen()
+    const lane = this.laneOf({ source, stream, epoch, laneKey: laneKey(source, stream, epoch) })
+    lane.trimmed.addAll(gone.trimmed.minus(lane.held))
+    lane.skipped.addAll(gone.skipped)
+    this.version += 1
+    lane.changedAt = this.version
+  }
+
   async stats(): Promise<{ diskBytes: number; frames: number; samples: number; buckets: number }> {
     const stats = { diskBytes: 0, frames: 0, samples: 0, buckets: 1 }
     for (const lane of this.byLane.values()) {
@@ -137,6 +149,21 @@ export class MemoryStore implements WritableStore {
     return store
   }
 
+  /** For tests: what retention would do to these frames of a lane. */
+  trim(key: LaneKey, runs: IntervalSet): void {
+    const lane = this.byLane.get(key)
+    if (lane === undefined) throw new RangeError('no such lane')
+    for (const [sequence, { frame }] of lane.frames) {
+      if (!runs.has(sequence)) continue
+      lane.frames.delete(sequence)
+      if (frame.kind === 'data') lane.sampleCount -= frame.count
+    }
+    lane.trimmed.addAll(lane.held.and(runs))
+    Object.assign(lane, { held: lane.held.minus(runs) })
+    this.version += 1
+    lane.changedAt = this.version
+  }
+
   /** For tests: flips a bit of a held frame, as a bad disk would; it is found at the next read. */
   spoil(key: LaneKey, sequence: number): void {
     const bytes = this.byLane.get(key)?.frames.get(sequence)?.frame.bytes
@@ -158,6 +185,7 @@ export class MemoryStore implements WritableStore {
     Object.assign(lane, { held: left })
     lane.sampleCount -= stored.frame.count
     this.version += 1
+    lane.changedAt = this.version
     return undefined
   }
 
@@ -169,10 +197,10 @@ export class MemoryStore implements WritableStore {
     if (at >= 0) this.damage.splice(at, 1)
   }
 
-  private laneOf(frame: Frame): MemoryLane {
-    const known = this.byLane.get(frame.laneKey)
+  private laneOf(of: Lane & { readonly laneKey: LaneKey }): MemoryLane {
+    const { source, stream, epoch, laneKey: key } = of
+    const known = this.byLane.get(key)
     if (known !== undefined) return known
-    const { source, stream, epoch, laneKey: key } = frame
     const lane: MemoryLane = {
       key,
       source,
@@ -180,6 +208,8 @@ export class MemoryStore implements WritableStore {
       epoch,
       held: new IntervalSet(),
       skipped: new IntervalSet(),
+      trimmed: new IntervalSet(),
+      changedAt: 0,
       ended: undefined,
       lastIngestUs: 0,
       sampleCount: 0,

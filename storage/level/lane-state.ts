@@ -83,6 +83,8 @@ export class LaneState implements LaneRecord {
   readonly epoch: Epoch
   held = new IntervalSet()
   skipped = new IntervalSet()
+  trimmed = new IntervalSet()
+  changedAt = 0
   ended: number | undefined = undefined
   lastIngestUs = 0
   sampleCount = 0

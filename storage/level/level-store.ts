@@ -13,6 +13,7 @@ import {
   systemClock,
   type Clock,
   type Frame,
+  type Lane,
   type LaneKey,
 } from '../../mesh/index.ts'
 import { lockDirectory, type DirectoryLock } from '../directory-lock.ts'
@@ -21,6 +22,7 @@ import type {
   DamagedFrame,
   FrameRange,
   FrameStore,
+  GoneRuns,
   LaneRecord,
   StoredFrame,
 } from '../frame-store.ts'
@@ -219,6 +221,15 @@ export class LevelStore implements FrameStore {
     yield* this.readAll(found)
   }
 
+  async learnGone({ source, stream, epoch }: Lane, gone: GoneRuns): Promise<void> {
+    this.checkOpen()
+    const state = this.table.take(laneKey(source, stream, epoch))
+    state.trimmed.addAll(gone.trimmed.minus(state.held))
+    state.skipped.addAll(gone.skipped)
+    this.version += 1
+    state.changedAt = this.version
+  }
+
   damaged(): readonly DamagedFrame[] {
     return [...this.damage.values()]
   }
@@ -297,8 +308,8 @@ export class LevelStore implements FrameStore {
       for (const bucket of groups.keys()) await this.makeWarm(bucket)
       const noted = onWritten === undefined ? undefined : onLast(groups.size, onWritten)
       await Promise.all([...groups].map(([bucket, group]) => bucket.write(group, noted)))
-      for (const [bucket, group] of groups) this.take(bucket, group)
       this.version += 1
+      for (const [bucket, group] of groups) this.take(bucket, group)
       if (this.warmBuckets().length > this.options.warmBucketsMax) {
         void this.inTurn(() => this.coolOldest([...groups.keys()]))
       }
@@ -328,6 +339,7 @@ export class LevelStore implements FrameStore {
       const state = this.table.take(frame.laneKey)
       const part = partOf(state, lanes, bucket.startMs)
       state.add(frame, ingestUs)
+      state.changedAt = this.version
       part.add(frame, ingestUs, segment.number)
       segment.note(part, frame, ingestUs, offset)
       offset += RECORD_HEADER_BYTES + frame.bytes.length
@@ -455,6 +467,7 @@ export class LevelStore implements FrameStore {
     state.remove(sequence, count)
     this.listDamage(state.key, sequence, reason)
     this.version += 1
+    state.changedAt = this.version
   }
 
   private listDamage(key: LaneKey, sequence: number, reason: string): void {

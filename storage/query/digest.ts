@@ -38,6 +38,7 @@ function laneDigest(lane: LaneRecord, damaged: IntervalSet | undefined): LaneDig
     epoch: lane.epoch,
     held: held.toRuns(),
     skipped: lane.skipped.toRuns(),
+    trimmed: lane.trimmed.toRuns(),
     ...(lane.ended !== undefined && { ended: lane.ended }),
     lastIngestUs: lane.lastIngestUs,
   }

@@ -33,6 +33,7 @@ interface LaneView {
   readonly epoch: Epoch
   readonly held: IntervalSet
   readonly skipped: IntervalSet
+  readonly trimmed: IntervalSet
   ended: number | undefined
   lastIngestUs: number
 }
@@ -70,11 +71,11 @@ export function coverageOf(facts: CoverageFacts): Coverage {
 }
 
 function gapOf(lane: LaneView, unreachable: IntervalSet, nowUs: number): LaneGap | undefined {
-  const { source, stream, epoch, held, skipped } = lane
-  const last = Math.max(held.last, skipped.last, lane.ended ?? 0)
+  const { source, stream, epoch, held, skipped, trimmed } = lane
+  const last = Math.max(held.last, skipped.last, trimmed.last, lane.ended ?? 0)
   const holes = held.gaps(last)
   if (holes.isEmpty && unreachable.isEmpty) return undefined
-  const open = holes.minus(skipped)
+  const open = holes.minus(skipped).minus(trimmed)
   const closed = lane.ended !== undefined || nowUs - lane.lastIngestUs > SILENT_US
   return {
     source,
@@ -82,7 +83,8 @@ function gapOf(lane: LaneView, unreachable: IntervalSet, nowUs: number): LaneGap
     epoch,
     missing: closed ? [] : open.toRuns(),
     lost: closed ? open.toRuns() : [],
-    skipped: holes.and(skipped).toRuns(),
+    skipped: holes.and(skipped).minus(trimmed).toRuns(),
+    trimmed: holes.and(trimmed).toRuns(),
     unreachable: unreachable.toRuns(),
   }
 }
@@ -100,6 +102,7 @@ function mergeLanes(digests: readonly (readonly LaneDigest[])[]): Map<string, La
           epoch: lane.epoch,
           held: new IntervalSet(lane.held),
           skipped: new IntervalSet(lane.skipped),
+          trimmed: new IntervalSet(lane.trimmed),
           ended: lane.ended,
           lastIngestUs: lane.lastIngestUs,
         })
@@ -107,6 +110,7 @@ function mergeLanes(digests: readonly (readonly LaneDigest[])[]): Map<string, La
       }
       view.held.addAll(new IntervalSet(lane.held))
       view.skipped.addAll(new IntervalSet(lane.skipped))
+      view.trimmed.addAll(new IntervalSet(lane.trimmed))
       view.ended ??= lane.ended
       view.lastIngestUs = Math.max(view.lastIngestUs, lane.lastIngestUs)
     }
