@@ -24,10 +24,12 @@ import {
   type Health,
   type NameConflict,
   type PeerServer,
+  Upkeep,
 } from '../storage/index.ts'
 import { storeConnector } from './asking.ts'
 import type { Config } from './config/config.ts'
 import { StoreDisk, type Held } from './storage/disk.ts'
+import { retentionClasses } from './storage/retention-classes.ts'
 import { storageMetrics } from './storage/metrics.ts'
 import { Place } from './storage/place.ts'
 import { serve } from './storage/service.ts'
@@ -65,6 +67,7 @@ export class StorageNode {
   private ingest!: Ingest
   private peer!: LocalPeer
   private repair!: Repair
+  private upkeep!: Upkeep
   private server!: PeerServer
 
   constructor(options: StorageOptions) {
@@ -95,6 +98,7 @@ export class StorageNode {
       this.ingest = await this.openIngest()
       this.peer = this.makePeer()
       this.repair = this.makeRepair()
+      this.upkeep = this.makeUpkeep()
       this.server = this.opened.use(await this.listen())
       await this.ingest.start()
       this.ingest.assign(this.place.takenShards())
@@ -215,8 +219,21 @@ export class StorageNode {
     })
   }
 
+  private makeUpkeep(): Upkeep {
+    const { config, onWarning } = this.options
+    const { store, latest } = this.disk
+    return new Upkeep({
+      store,
+      clock: systemClock,
+      bucketMs: config.storage.bucketUs / 1000,
+      classes: retentionClasses(config),
+      onTrimmed: () => latest.forget(store),
+      onError: (error) => onWarning(`retention: ${(error as Error).message}`),
+    })
+  }
+
   private listen(): Promise<PeerServer> {
-    const { disk, ingest, repair, place, peer } = this
+    const { disk, ingest, repair, upkeep, place, peer } = this
     const { transport } = place.session
     const refusing = (): string | undefined => this.refusing()
     return serve({
@@ -228,6 +245,7 @@ export class StorageNode {
         disk,
         ingest,
         repair,
+        upkeep,
         transport,
         refusing,
       }),
@@ -246,6 +264,8 @@ export class StorageNode {
       connect: storeConnector(this.place.session),
       membership: () => place.session.membership,
     })
+    this.upkeep.start()
+    this.opened.defer(() => this.upkeep.stop())
     this.repair.start()
     this.opened.defer(() => this.repair.stop())
     removal.start()

@@ -28,10 +28,14 @@ export interface LaneRecord extends Lane {
   readonly sampleCount: number
 }
 
-/** Runs of a lane that no frame will fill: retention removed it, or its publisher dropped it. */
-export interface GoneRuns {
+/** What is gone of a lane for good, and what only frames that are gone said of it. */
+export interface Gone {
   readonly trimmed: IntervalSet
   readonly skipped: IntervalSet
+  /** Sequence of its end frame, 0 when none was seen. */
+  readonly ended: number
+  /** Newest ingest time of its frames, µs since the Unix epoch. */
+  readonly lastIngestUs: number
 }
 
 export interface FrameRange {
@@ -68,10 +72,10 @@ export interface FrameStore extends AsyncDisposable {
   /** Data frames of one source and stream that meet the range, by first event time, CRC checked. */
   scan(range: FrameRange): AsyncIterable<StoredFrame>
   /**
-   * Takes over from other stores what is gone for good: what retention removed there, and what skip
-   * frames that retention removed had listed. What is held here stays held. On disk when it resolves.
+   * Takes over from another store what is gone of a lane. What is held here stays held. On disk when
+   * it resolves. @throws StorageError STORE_CLOSED, or the system's error.
    */
-  learnGone(lane: Lane, gone: GoneRuns): Promise<void>
+  learnGone(lane: Lane, gone: Gone): Promise<void>
   /** Grows with every change of what is held; equal versions mean equal digests. */
   readonly version: number
   damaged(): readonly DamagedFrame[]

@@ -2,8 +2,15 @@
 // acknowledged: by the header's last event time alone, so that it costs a look-up and a small copy
 // per frame; the body is decoded when somebody asks, once. A tie goes to the later epoch, then to the
 // later sequence, so that all stores that hold the same frames answer alike.
-import { readFrame, type Epoch, type Frame, type LaneKey, type Sample } from '../mesh/index.ts'
-import type { LaneRecord, StoredFrame } from './frame-store.ts'
+import {
+  laneKey,
+  readFrame,
+  type Epoch,
+  type Frame,
+  type LaneKey,
+  type Sample,
+} from '../mesh/index.ts'
+import type { FrameStore, LaneRecord, StoredFrame } from './frame-store.ts'
 
 /** The newest sample of each (stream, source), by time and then by name. */
 export interface LatestTable {
@@ -74,11 +81,12 @@ export class Latest {
     this.bytesMax = options.bytesMax ?? BYTES_MAX
   }
 
-  /** Fills the table from what a store holds: reads one frame for each stream and source. */
-  async rebuild(store: NewestFrames): Promise<void> {
+  /** Fills the table from what a store holds: reads one frame for each stream and source, of all or of those named. */
+  async rebuild(store: NewestFrames, names?: ReadonlySet<string>): Promise<void> {
     const bySource = new Map<string, Candidate[]>()
     for (const { lane, lastUs, sequence } of store.newest()) {
-      const name = `${lane.stream}\0${lane.source}`
+      const name = sourceName(lane.stream, lane.source)
+      if (names?.has(name) === false) continue
       const candidate = { key: lane.key, lastUs, epoch: lane.epoch, sequence }
       const others = bySource.get(name)
       if (others === undefined) bySource.set(name, [candidate])
@@ -101,6 +109,21 @@ export class Latest {
       if (slot === undefined) sources.set(frame.source, this.newSlot(frame))
       else if (isNewer(frame, slot)) this.replace(slot, frame)
     }
+  }
+
+  /** Drops what retention removed, and looks for what is the newest of those sources now. */
+  async forget(store: NewestFrames & Pick<FrameStore, 'lane'>): Promise<void> {
+    const forgotten = new Set<string>()
+    for (const [stream, sources] of this.table) {
+      for (const [source, { epoch, sequence, bytes }] of sources) {
+        const lane = store.lane(laneKey(source, stream, epoch))
+        if (lane?.held.has(sequence) === true) continue
+        sources.delete(source)
+        this.heldBytes -= bytes.length
+        forgotten.add(sourceName(stream, source))
+      }
+    }
+    if (forgotten.size > 0) await this.rebuild(store, forgotten)
   }
 
   get(stream: string, source: string): LatestEntry | undefined {
@@ -185,6 +208,10 @@ export class Latest {
     slot.entry = { epoch, sequence, index, sample: samples[index]! }
     return slot.entry
   }
+}
+
+function sourceName(stream: string, source: string): string {
+  return `${stream}\0${source}`
 }
 
 interface Age {

@@ -30,8 +30,12 @@ export async function sortOut(
   const repeated = new Map<LaneKey, number[]>()
   const firsts = new FirstInBatch()
   for (const [i, { frame }] of batch.entries()) {
-    verdicts.push('stored')
-    if (store.lane(frame.laneKey)?.held.has(frame.sequence) === true) {
+    const known = store.lane(frame.laneKey)
+    // Held once, and removed by retention: its publisher, which never heard so, is told that it was.
+    const isTrimmed = known?.trimmed.has(frame.sequence) === true
+    verdicts.push(isTrimmed ? 'duplicate' : 'stored')
+    if (isTrimmed) continue
+    if (known?.held.has(frame.sequence) === true) {
       const lane = repeated.get(frame.laneKey)
       if (lane === undefined) repeated.set(frame.laneKey, [i])
       else lane.push(i)

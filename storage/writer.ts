@@ -145,9 +145,10 @@ export class Writer<Origin> {
     this.tellWritten = listener
   }
 
-  /** Whether a frame of this name is on the disk. */
+  /** Whether a frame of this name is on the disk, or was until retention removed it. */
   holds({ laneKey, sequence }: Frame): boolean {
-    return this.options.store.lane(laneKey)?.held.has(sequence) === true
+    const lane = this.options.store.lane(laneKey)
+    return lane?.held.has(sequence) === true || lane?.trimmed.has(sequence) === true
   }
 
   health(): WriterHealth {

@@ -1,6 +1,7 @@
 // What programs work with: the settings of skein.yaml as plain data, units in the names, paths
 // absolute, defaults that depend on other keys filled in. JSON-able throughout.
 import type { AckLevel, CodecName, JsonSchema, TransportName, WhenFull } from '../../mesh/index.ts'
+import { DEFAULT_CLASS } from '../../storage/index.ts'
 import type { ThresholdDefinition } from '../aggregator/thresholds.ts'
 import type { WindowDefinition } from '../aggregator/windows.ts'
 import { outputOf } from './processing-rules.ts'
@@ -29,6 +30,8 @@ export interface Config {
   readonly dataPath: string
   readonly storage: {
     readonly bucketUs: number
+    /** Those named, in the order written, then `default`. */
+    readonly retention: readonly RetentionSettings[]
     readonly budgetBytes: number
     readonly http: {
       readonly host: string
@@ -58,6 +61,14 @@ export interface Config {
     readonly windows: readonly WindowDefinition[]
     readonly thresholds: readonly ThresholdDefinition[]
   }
+}
+
+export interface RetentionSettings {
+  readonly name: string
+  readonly streams: readonly string[]
+  /** Absent: no limit. */
+  readonly ageUs?: number
+  readonly bytes?: number
 }
 
 /** The transport in use with its options; those of the others stay behind. */
@@ -91,7 +102,12 @@ export function resolveConfig(
     transport: { name: transport, ...settings[transport] } as TransportChoice,
     seeds,
     dataPath,
-    storage: { bucketUs: storage.bucket, budgetBytes: storage.budget, http: storage.http },
+    storage: {
+      bucketUs: storage.bucket,
+      retention: resolveRetention(settings),
+      budgetBytes: storage.budget,
+      http: storage.http,
+    },
     publisher: resolvePublisher(settings, schemas),
     up: {
       storage: up.storage,
@@ -112,6 +128,17 @@ export const defaultConfig: Config = (() => {
   const settings = settingsSchema.parse({})
   return resolveConfig(settings, settings.data, new Map())
 })()
+
+function resolveRetention({ storage: { retention } }: Settings): RetentionSettings[] {
+  const classes = Object.entries(retention.classes).map(([name, each]) => ({ name, ...each }))
+  const all = [...classes, { ...retention, name: DEFAULT_CLASS, streams: ['*'] }]
+  return all.map(({ name, streams, age, size }) => ({
+    name,
+    streams,
+    ...(age !== Infinity && { ageUs: age }),
+    ...(size !== Infinity && { bytes: size }),
+  }))
+}
 
 function resolvePublisher(
   { publisher }: Settings,

@@ -54,6 +54,7 @@ describe('loadConfig', () => {
       dataPath: './.skein',
       storage: {
         bucketUs: 3_600_000_000,
+        retention: [{ name: 'default', streams: ['*'] }],
         budgetBytes: 67_108_864,
         http: { host: '127.0.0.1', port: 0, advertise: 'auto' },
       },
@@ -341,6 +342,31 @@ aggregator:
       'skein.yaml:9:49: aggregator.thresholds[1].below is 2; it must be less than above (1)',
       'skein.yaml:10:7: aggregator.thresholds[2] reads in a circle what it writes (s.d)',
     ])
+  })
+
+  test('retention - classes in the order written, the default last, no limit left out', () => {
+    const yaml = [
+      'storage:',
+      '  retention:',
+      '    size: 1GiB',
+      '    classes:',
+      '      alerts: { streams: [vehicle.alert, "city.*"], age: 365d }',
+    ].join('\n')
+    expect(load(yaml).config.storage.retention).toEqual([
+      { name: 'alerts', streams: ['vehicle.alert', 'city.*'], ageUs: 365 * 86_400_000_000 },
+      { name: 'default', streams: ['*'], bytes: 2 ** 30 },
+    ])
+  })
+
+  test('retention - what is wrong is said where it stands', () => {
+    const faults = (text: string): string[] => problems(`storage: { retention: ${text} }`)
+    expect(faults('{ age: 0 }')).toEqual([
+      'skein.yaml:1:25: storage.retention.age is 0; expected a duration such as 7d, or none',
+    ])
+    expect(faults('{ classes: { default: { streams: [a] } } }')).toHaveLength(1)
+    expect(faults('{ classes: { a: { streams: ["a*b"] } } }')[0]).toContain(
+      'is neither a stream nor the beginning of one',
+    )
   })
 
   test('published streams - names, schemas and where their files are', () => {

@@ -17,6 +17,8 @@ import {
 } from '../../mesh/index.ts'
 import { AGGREGATES } from '../aggregator/accumulator.ts'
 import { checkProcessing } from './processing-rules.ts'
+import { retention } from './retention-settings.ts'
+import { parsed, withUnit } from './unit-settings.ts'
 import { parseBytes, parseDurationUs } from './units.ts'
 
 /** What a full outbox does with the next sample. */
@@ -25,7 +27,6 @@ const WHEN_FULL = ['refuse', 'drop-oldest', 'drop-newest'] as const satisfies Wh
 /** Codecs that carry samples. */
 const BODY_CODECS = ['columnar', 'msgpack', 'json', 'protobuf'] as const satisfies CodecName[]
 
-const written = z.union([z.string(), z.number()], { error: 'needs a number with a unit' })
 const duration = withUnit(parseDurationUs)
 const positiveDuration = duration.refine((us) => us > 0, 'must be longer than nothing')
 const size = withUnit(parseBytes)
@@ -104,6 +105,7 @@ const TRANSPORT_SECTIONS = {
 
 const storage = z.strictObject({
   bucket: duration.refine((us) => us >= 1_000_000, 'must be at least 1s').prefault('1h'),
+  retention: retention.prefault({}),
   budget: positiveSize.prefault('64MiB'),
   http: z
     .strictObject({
@@ -228,25 +230,6 @@ export const settingsSchema = z.strictObject({
 export type Settings = z.output<typeof settingsSchema>
 export type WindowSettings = z.output<typeof windowSettings>
 export type ThresholdSettings = z.output<typeof thresholdSettings>
-
-function withUnit(parse: (text: string | number) => number): z.ZodType<number, string | number> {
-  return written.transform((text, context) => parsed(parse, text, context))
-}
-
-/** The number of a text with a unit; a text that is none becomes an issue of the key. */
-function parsed(
-  parse: (text: string | number) => number,
-  text: string | number,
-  context: z.RefinementCtx,
-): number {
-  try {
-    return parse(text)
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error)
-    context.addIssue({ code: 'custom', message })
-    return z.NEVER
-  }
-}
 
 function streamFault(name: string): string | undefined {
   try {

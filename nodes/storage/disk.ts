@@ -11,6 +11,7 @@ import {
   type Sample,
 } from '../../mesh/index.ts'
 import {
+  classFinder,
   DurableJson,
   Latest,
   openLevelStore,
@@ -25,6 +26,7 @@ import {
 } from '../../storage/index.ts'
 import type { Config } from '../config/config.ts'
 import { identityOf } from '../identity.ts'
+import { retentionClasses } from './retention-classes.ts'
 
 export interface DiskOptions {
   readonly config: Config
@@ -93,6 +95,7 @@ export class StoreDisk implements AsyncDisposable {
       await openLevelStore({
         directory: directory.directory,
         bucketMs: config.storage.bucketUs / 1000,
+        classOf: classFinder(retentionClasses(config)),
       }),
     )
     const disk = new StoreDisk(directory, schemas, store, options)

@@ -1,6 +1,6 @@
 // The numbers of a storage peer, by the names under which it counts them.
 import type { Transport } from '../../mesh/index.ts'
-import type { Ingest, MetricsSource, Repair } from '../../storage/index.ts'
+import type { Ingest, MetricsSource, Repair, Upkeep } from '../../storage/index.ts'
 import type { StoreDisk } from './disk.ts'
 import { metricsRegistry, type Metric } from './metrics-registry.ts'
 
@@ -8,6 +8,7 @@ export interface StorageParts {
   readonly disk: StoreDisk
   readonly ingest: Ingest
   readonly repair: Repair
+  readonly upkeep: Upkeep
   readonly transport: Transport
   readonly refusing: () => string | undefined
 }
@@ -17,6 +18,7 @@ export function storageMetrics(parts: StorageParts): MetricsSource {
     ...writerMetrics(parts),
     ...ingestMetrics(parts),
     ...repairMetrics(parts),
+    ...upkeepMetrics(parts),
     ...transportMetrics(parts),
   ])
 }
@@ -73,6 +75,17 @@ function repairMetrics({ repair }: StorageParts): Metric[] {
       'Frames others hold and this one should',
       () => repair.missingFrames,
     ],
+  ]
+}
+
+function upkeepMetrics({ upkeep: { counters } }: StorageParts): Metric[] {
+  return [
+    [
+      'skein_retention_trimmed_buckets_total',
+      'Buckets of ingest time that retention removed',
+      () => counters.trimmedBuckets,
+    ],
+    ['skein_retention_trimmed_bytes_total', 'Bytes of their files', () => counters.trimmedBytes],
   ]
 }
 

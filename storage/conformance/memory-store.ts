@@ -5,7 +5,7 @@ import { StorageError } from '../errors.ts'
 import type {
   DamagedFrame,
   FrameRange,
-  GoneRuns,
+  Gone,
   LaneRecord,
   StoredFrame,
   WritableStore,
@@ -113,11 +113,13 @@ export class MemoryStore implements WritableStore {
     return this.damage
   }
 
-  async learnGone({ source, stream, epoch }: Lane, gone: GoneRuns): Promise<void> {
+  async learnGone({ source, stream, epoch }: Lane, gone: Gone): Promise<void> {
     this.checkOpen()
     const lane = this.laneOf({ source, stream, epoch, laneKey: laneKey(source, stream, epoch) })
     lane.trimmed.addAll(gone.trimmed.minus(lane.held))
     lane.skipped.addAll(gone.skipped)
+    if (gone.ended > 0) lane.ended ??= gone.ended
+    lane.lastIngestUs = Math.max(lane.lastIngestUs, gone.lastIngestUs)
     this.version += 1
     lane.changedAt = this.version
   }

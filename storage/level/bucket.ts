@@ -9,6 +9,7 @@
 // Warm: what the bucket holds of each lane is in memory, and the newest segments' entries too. Cold:
 // all of it is in the index. A bucket whose index does not sum up exactly the segments that are
 // there is rebuilt from them when opened (recovery.ts).
+import fs from 'node:fs'
 import path from 'node:path'
 import { syncDirectory, type LaneKey } from '../../mesh/index.ts'
 import type { StoredFrame } from '../frame-store.ts'
@@ -19,6 +20,7 @@ import type { HandlePool } from './handle-pool.ts'
 import { BucketIndex } from './index-database.ts'
 import type { BucketLane, FrameFilter } from './lane-state.ts'
 import { readRecord, RECORD_HEADER_BYTES, scanSegment, type SegmentRecord } from './record.ts'
+import type { IndexDatabase } from './records.ts'
 import { loadBucket, recoverSegment, type LoadedBucket } from './recovery.ts'
 import {
   dropBucketSummary,
@@ -28,12 +30,15 @@ import {
   putDamage,
   putSegment,
   type DamageNote,
-  type IndexDatabase,
 } from './segment-index.ts'
 import { MemorySegment, segmentName, type SegmentSummary } from './segment.ts'
 
 export interface BucketOptions {
   readonly directory: string
+  /** What lanes call it by, in this life of the store. */
+  readonly id: number
+  /** Retention class of everything in it. */
+  readonly className: string
   readonly startMs: number
   /** A segment takes no further batch beyond either bound. */
   readonly segmentBytesMax: number
@@ -60,18 +65,24 @@ export interface Search extends FrameFilter {
   readonly sequences?: ReadonlySet<number>
 }
 
+/** Of the name of a bucket's directory while it is being removed. */
+export const REMOVED_SUFFIX = '.removed'
 /** Segments whose index records are read at once. */
 const SEGMENTS_PER_READ = 16
 /** Segments that may wait for their index before an append waits too: 64 MiB of file each. */
 const WAITING_MAX = 3
 
 export class Bucket {
+  readonly id: number
+  readonly className: string
   readonly startMs: number
   readonly directory: string
   /** Segments the index knows, by number. */
   readonly segments = new Map<number, SegmentSummary>()
   /** What the bucket holds of each lane, while warm. */
   lanes: Map<LaneKey, BucketLane> | undefined
+  /** Bytes of its files when last counted. */
+  fileBytes: number | undefined
   private readonly options: BucketOptions
   private readonly index: BucketIndex
   /** Segments the index does not know yet, oldest first; the last may be the one being written. */
@@ -79,6 +90,8 @@ export class Bucket {
   private active: MemorySegment | undefined
   private readonly damage = new Map<string, DamageNote>()
   private lastNumber = 0
+  /** Retention took it: nothing of it is to be found any more. */
+  isRemoved = false
   private indexing: Promise<void> = Promise.resolve()
   private indexFailure: unknown
   /** What has been rebuilt once in this life is not rebuilt again at the next miss. */
@@ -86,6 +99,8 @@ export class Bucket {
 
   constructor(options: BucketOptions) {
     this.options = options
+    this.id = options.id
+    this.className = options.className
     this.startMs = options.startMs
     this.directory = options.directory
     const directory = path.join(options.directory, 'index')
@@ -94,7 +109,7 @@ export class Bucket {
 
   /** Reads what the bucket holds, rebuilding the index where it does not add up. It is cold then. */
   load(): Promise<LoadedBucket> {
-    return this.index.use((db) => this.loadFrom(db))
+    return this.useIndex((db) => this.loadFrom(db))
   }
 
   /** Makes the directory of a bucket that is not on disk yet. */
@@ -127,24 +142,12 @@ export class Bucket {
 
   /** Frames of a lane that pass, newest segment first; a name may occur twice after damage. */
   async find(key: LaneKey, search: Search, wanted = Infinity): Promise<Location[]> {
-    const found: Location[] = []
-    for (const segment of this.waiting.toReversed()) {
-      for (const index of segment.entriesOf(key)) {
-        this.collect(found, segment.number, segment.table, index, search)
-      }
+    try {
+      return await this.findHere(key, search, wanted)
+    } catch (error) {
+      if (this.isRemoved) return []
+      throw error
     }
-    const candidates = found.length < wanted ? await this.candidates(key, search) : []
-    for (let i = 0; i < candidates.length && found.length < wanted; i += SEGMENTS_PER_READ) {
-      const numbers = candidates.slice(i, i + SEGMENTS_PER_READ)
-      for (const [j, tables] of (await this.tablesOf(key, numbers)).entries()) {
-        for (const table of tables.toReversed()) {
-          for (let index = table.length - 1; index >= 0; index--) {
-            this.collect(found, numbers[j]!, table, index, search)
-          }
-        }
-      }
-    }
-    return found
   }
 
   /** Reads and checks one record; a string says why it is damaged. */
@@ -168,9 +171,11 @@ export class Bucket {
     { segment, offset, sequence }: Location,
     reason: string,
   ): Promise<void> {
+    // A reader that began before retention came finds nothing there; that is no damage.
+    if (this.isRemoved) return
     const note = { segment, offset, lane: key, sequence, reason }
     this.damage.set(`${segment}:${offset}`, note)
-    await this.index.use(async (db) => {
+    await this.useIndex(async (db) => {
       await putDamage(db, note)
       // The summaries count the frame in; opening again goes through the segments' records.
       if (this.lanes === undefined) await dropBucketSummary(db)
@@ -184,7 +189,7 @@ export class Bucket {
     this.finish()
     await this.settled()
     const segments = [...this.segments].map(([number, { bytes }]) => [number, bytes] as const)
-    await this.index.use((db) => putBucket(db, lanes, segments))
+    await this.useIndex((db) => putBucket(db, lanes, segments))
   }
 
   /**
@@ -217,6 +222,26 @@ export class Bucket {
     return lost
   }
 
+  /** Names of frames of the bucket that are listed as damaged. */
+  damagedNames(): Iterable<Pick<DamageNote, 'lane' | 'sequence'>> {
+    return this.damage.values()
+  }
+
+  /**
+   * Removes a cold bucket with all that is in it. It is renamed first, so that a stop in the middle
+   * does not leave a part of it.
+   */
+  async remove(): Promise<void> {
+    this.isRemoved = true
+    const removed = `${this.directory}${REMOVED_SUFFIX}`
+    await this.index.close()
+    await Promise.all(
+      Array.from(this.segments.keys(), (number) => this.options.files.close(this.fileOf(number))),
+    )
+    await fs.promises.rename(this.directory, removed)
+    await fs.promises.rm(removed, { recursive: true, force: true })
+  }
+
   /** Resolves when every finished segment is in the index. @throws when the index could not take one. */
   async settled(): Promise<void> {
     await this.indexing
@@ -236,11 +261,38 @@ export class Bucket {
       })
   }
 
+  private async findHere(key: LaneKey, search: Search, wanted: number): Promise<Location[]> {
+    const found: Location[] = []
+    for (const segment of this.waiting.toReversed()) {
+      for (const index of segment.entriesOf(key)) {
+        this.collect(found, segment.number, segment.table, index, search)
+      }
+    }
+    const candidates = found.length < wanted ? await this.candidates(key, search) : []
+    for (let i = 0; i < candidates.length && found.length < wanted; i += SEGMENTS_PER_READ) {
+      const numbers = candidates.slice(i, i + SEGMENTS_PER_READ)
+      for (const [j, tables] of (await this.tablesOf(key, numbers)).entries()) {
+        for (const table of tables.toReversed()) {
+          for (let index = table.length - 1; index >= 0; index--) {
+            this.collect(found, numbers[j]!, table, index, search)
+          }
+        }
+      }
+    }
+    return found
+  }
+
+  /** The index, unless it would be made anew in place of one that was removed. */
+  private useIndex<R>(work: (db: IndexDatabase) => Promise<R>): Promise<R> {
+    if (this.isRemoved) return Promise.reject(new Error(`${this.directory} was removed`))
+    return this.index.use(work)
+  }
+
   private async indexWaiting(): Promise<void> {
     for (;;) {
       const [segment] = this.waiting
       if (segment === undefined || segment === this.active) return
-      await this.index.use((db) => putSegment(db, segment))
+      await this.useIndex((db) => putSegment(db, segment))
       this.segments.set(segment.number, segment.summary())
       this.waiting.shift()
     }
@@ -276,7 +328,7 @@ export class Bucket {
 
   private async partOf(key: LaneKey): Promise<BucketLane | undefined> {
     const read = (): Promise<BucketLane | undefined> =>
-      this.index.use((db) => getBucketLane(db, key))
+      this.useIndex((db) => getBucketLane(db, key))
     const part = this.lanes?.get(key) ?? (await read())
     if (part !== undefined || this.lanes !== undefined || this.rebuilt.has('summaries')) return part
     // Only lanes known to be here are looked for: the index has lost its record of this one.
@@ -287,7 +339,7 @@ export class Bucket {
 
   /** The lane's entries of each segment. A segment whose index is damaged is indexed again. */
   private async tablesOf(key: LaneKey, numbers: readonly number[]): Promise<FrameTable[][]> {
-    return this.index.use(async (db) => {
+    return this.useIndex(async (db) => {
       const found = await getLane(db, numbers, key)
       for (const [i, number] of numbers.entries()) {
         if (found[i] !== undefined || this.rebuilt.has(number)) continue

@@ -54,6 +54,19 @@ export async function replaceFile(file: string, bytes: string | Uint8Array): Pro
   await syncDirectory(path.dirname(file))
 }
 
+/** Bytes of all files in a directory and below. */
+export async function directoryBytes(directory: string): Promise<number> {
+  let bytes = 0
+  const options = { recursive: true, withFileTypes: true } as const
+  for (const entry of await fs.promises.readdir(directory, options)) {
+    if (!entry.isFile()) continue
+    const file = path.join(entry.parentPath, entry.name)
+    // LevelDB may remove a file of its own between the listing and now.
+    bytes += fs.statSync(file, { throwIfNoEntry: false })?.size ?? 0
+  }
+  return bytes
+}
+
 export function isErrorCode(error: unknown, ...codes: string[]): boolean {
   return error instanceof Error && 'code' in error && codes.includes(String(error.code))
 }

@@ -4,7 +4,7 @@ import fs from 'node:fs'
 import { ClassicLevel } from 'classic-level'
 import { asDiskFull, isErrorCode, makeDirectory } from './disk.ts'
 import type { HandlePool } from './handle-pool.ts'
-import type { IndexDatabase } from './segment-index.ts'
+import type { IndexDatabase } from './records.ts'
 
 const OPTIONS = {
   keyEncoding: 'buffer',

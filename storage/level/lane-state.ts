@@ -8,7 +8,7 @@ import {
   type Frame,
   type LaneKey,
 } from '../../mesh/index.ts'
-import type { LaneRecord } from '../frame-store.ts'
+import type { Gone, LaneRecord } from '../frame-store.ts'
 
 /** The facts about one frame that sets and sums are made of. */
 export type FrameFacts = Pick<Frame, 'kind' | 'sequence' | 'firstUs' | 'lastUs' | 'count'>
@@ -121,7 +121,8 @@ export class LaneState implements LaneRecord {
   }
 
   /** Takes in what a whole bucket holds, as after opening it. */
-  addBucket(part: BucketLane): void {
+  addBucket(bucketId: number, part: BucketLane): void {
+    this.extents.add(bucketId, part)
     this.held.addAll(part.held)
     this.skipped.addAll(part.skipped)
     if (part.ended > 0) this.ended = part.ended
@@ -131,6 +132,38 @@ export class LaneState implements LaneRecord {
     if (isNewer(part.newestUs, part.newestSequence, this)) {
       this.newestUs = part.newestUs
       this.newestSequence = part.newestSequence
+    }
+  }
+
+  /** What a whole bucket held is gone, its bucket removed by retention. */
+  trimBucket(bucketId: number, part: BucketLane): void {
+    this.extents.delete(bucketId)
+    this.held = this.held.minus(part.held)
+    this.trimmed.addAll(part.held)
+    this.sampleCount -= part.sampleCount
+    this.frameCount -= part.frameCount
+    if (this.held.has(this.newestSequence)) return
+    // A guess that is right where lanes are in order of time, as nearly all are.
+    this.newestSequence = this.held.last
+    this.newestUs = this.extents.lastUs
+  }
+
+  /** Takes in what is gone of the lane; what is held stays held. */
+  learn({ trimmed, skipped, ended, lastIngestUs }: Gone): void {
+    this.trimmed.addAll(trimmed.minus(this.held))
+    this.skipped.addAll(skipped)
+    if (ended > 0) this.ended ??= ended
+    this.lastIngestUs = Math.max(this.lastIngestUs, lastIngestUs)
+  }
+
+  /** What is gone of it once `part`, if any, is gone as well. */
+  gone(part?: BucketLane): Gone {
+    const { trimmed, skipped, ended = 0, lastIngestUs } = this
+    return {
+      trimmed: part === undefined ? trimmed : trimmed.or(part.held),
+      skipped,
+      ended,
+      lastIngestUs,
     }
   }
 
@@ -146,28 +179,37 @@ export class LaneState implements LaneRecord {
 const EXTENT_STRIDE = 5
 
 /**
- * For each bucket not being written that has frames of the lane: bucket, least and greatest
+ * For each bucket not being written that has frames of the lane: the bucket's id, least and greatest
  * sequence, least and greatest event time. Flat, since there is one for each lane and bucket.
  */
 export class Extents {
   private readonly flat: number[] = []
 
-  add(part: BucketLane): void {
+  add(bucketId: number, part: BucketLane): void {
     const [first] = part.held
     if (first === undefined) return
-    this.flat.push(part.bucketMs, first[0], part.held.last, part.firstUs, part.lastUs)
+    this.flat.push(bucketId, first[0], part.held.last, part.firstUs, part.lastUs)
   }
 
-  delete(bucketMs: number): void {
+  delete(bucketId: number): void {
     for (let i = 0; i < this.flat.length; i += EXTENT_STRIDE) {
-      if (this.flat[i] === bucketMs) {
+      if (this.flat[i] === bucketId) {
         this.flat.splice(i, EXTENT_STRIDE)
         return
       }
     }
   }
 
-  /** Whether frames with these sequences and these event times may be in the bucket. */
+  /** Greatest event time, -1 when there is no bucket. */
+  get lastUs(): number {
+    let lastUs = -1
+    for (let i = 4; i < this.flat.length; i += EXTENT_STRIDE) {
+      lastUs = Math.max(lastUs, this.flat[i]!)
+    }
+    return lastUs
+  }
+
+  /** Ids of the buckets that may have frames with these sequences and these event times. */
   *overlapping(filter: FrameFilter): IterableIterator<number> {
     const { flat } = this
     for (let i = 0; i < flat.length; i += EXTENT_STRIDE) {

@@ -28,6 +28,15 @@ export class LaneTable {
     return this.bySource.get(sourceKey(stream, source)) ?? []
   }
 
+  /** Forgets a lane of which nothing is held. */
+  delete({ key, stream, source }: LaneState): void {
+    this.byKey.delete(key)
+    const name = sourceKey(stream, source)
+    const others = this.of(stream, source).filter((lane) => lane.key !== key)
+    if (others.length === 0) this.bySource.delete(name)
+    else this.bySource.set(name, others)
+  }
+
   values(): IterableIterator<LaneState> {
     return this.byKey.values()
   }

@@ -16,6 +16,8 @@ interface State {
   directory: string
   store: LevelStore
   model: Map<string, StoredFrame>
+  /** What retention removed of it. */
+  trimmed: Map<string, StoredFrame>
   leftBehind: string[]
 }
 
@@ -35,7 +37,7 @@ const append = fc
   .array(frameArbitrary, { minLength: 1, maxLength: 12 })
   .map((specs): [string, Step] => [
     `append ${specs.map(({ source, sequence }) => `${source}/${sequence}`).join(' ')}`,
-    async ({ store, model }) => {
+    async ({ store, model, trimmed }) => {
       const batch = new Map<string, StoredFrame>()
       for (const { span, ...spec } of specs) {
         const name = `${spec.source} ${spec.epoch} ${spec.sequence}`
@@ -44,7 +46,7 @@ const append = fc
             ? `{"runs":[[${spec.sequence + 100},${spec.sequence + 101},1]]}`
             : name
         const frame = testFrame({ ...spec, lastUs: spec.firstUs + span, body })
-        if (!model.has(name)) batch.set(name, frame)
+        if (!model.has(name) && !trimmed.has(name)) batch.set(name, frame)
       }
       await store.append([...batch.values()])
       for (const [name, frame] of batch) model.set(name, frame)
@@ -68,6 +70,21 @@ const crash = fc.constant<[string, Step]>([
     await state.store.close()
     state.directory = copy
     state.store = await openLevelStore({ directory: copy, ...TINY })
+  },
+])
+
+const trim = fc.integer({ min: 0, max: 3 }).map((hour): [string, Step] => [
+  `retention removes hour ${hour}`,
+  async ({ store, model, trimmed }) => {
+    const startMs = START_US / 1000 + hour * 3_600_000
+    const isThere = (await store.bucketFacts()).some((bucket) => bucket.startMs === startMs)
+    expect(await store.trim('default', startMs)).toBe(isThere)
+    for (const [name, stored] of model) {
+      const ms = stored.ingestUs / 1000
+      if (ms < startMs || ms >= startMs + 3_600_000) continue
+      model.delete(name)
+      trimmed.set(name, stored)
+    }
   },
 ])
 
@@ -101,7 +118,7 @@ const tear = fc.integer({ min: 1, max: 40 }).map((bytes): [string, Step] => [
 ])
 
 async function check(
-  { store, model }: State,
+  { store, model, trimmed }: State,
   range: { fromUs: number; toUs: number },
 ): Promise<void> {
   for (const source of SOURCES) {
@@ -115,11 +132,15 @@ async function check(
       const lane = store.lane(key)
       expect(lane?.held.size ?? 0).toBe(wanted.length)
       for (const { frame } of wanted) expect(lane?.held.has(frame.sequence)).toBe(true)
-      const skips = wanted.filter(({ frame }) => frame.kind === 'skip')
+      const gone = [...trimmed.values()].filter(({ frame }) => frame.laneKey === key)
+      expect(lane?.trimmed.size ?? 0).toBe(gone.length)
+      for (const { frame } of gone) expect(lane?.trimmed.has(frame.sequence)).toBe(true)
+      const all = [...wanted, ...gone]
+      const skips = all.filter(({ frame }) => frame.kind === 'skip')
       for (const { frame } of skips) expect(lane?.skipped.has(frame.sequence + 100)).toBe(true)
       const data = wanted.filter(({ frame }) => frame.kind === 'data')
       expect(lane?.sampleCount ?? 0).toBe(data.length)
-      expect(lane?.lastIngestUs ?? 0).toBe(Math.max(0, ...wanted.map(({ ingestUs }) => ingestUs)))
+      expect(lane?.lastIngestUs ?? 0).toBe(Math.max(0, ...all.map(({ ingestUs }) => ingestUs)))
       const middle = wanted[wanted.length >> 1]?.frame
       expect(await store.crcOf(key, middle?.sequence ?? 1)).toBe(middle?.crc)
       scanned.push(...data)
@@ -138,7 +159,7 @@ async function check(
 }
 
 test('level store - agrees with a Map through appends, stops and crashes', async () => {
-  const step = fc.oneof({ weight: 5, arbitrary: append }, reopen, crash, tear)
+  const step = fc.oneof({ weight: 6, arbitrary: append }, reopen, crash, tear, trim)
   const rangeArbitrary = fc
     .tuple(fc.nat({ max: HOUR_US }), fc.nat({ max: HOUR_US }))
     .map(([from, span]) => ({ fromUs: START_US + from, toUs: START_US + from + span }))
@@ -149,7 +170,8 @@ test('level store - agrees with a Map through appends, stops and crashes', async
       async (steps, range) => {
         const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'skein-property-'))
         const store = await openLevelStore({ directory, ...TINY })
-        const state: State = { directory, store, model: new Map(), leftBehind: [] }
+        const model = new Map()
+        const state: State = { directory, store, model, trimmed: new Map(), leftBehind: [] }
         try {
           for (const [, run] of steps) await run(state)
           await check(state, range)

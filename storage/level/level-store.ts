@@ -22,24 +22,31 @@ import type {
   DamagedFrame,
   FrameRange,
   FrameStore,
-  GoneRuns,
+  Gone,
   LaneRecord,
   StoredFrame,
 } from '../frame-store.ts'
+import { DEFAULT_CLASS, type BucketFacts } from '../retention.ts'
 import { Appender } from './appender.ts'
 import { Bucket, type Location, type Search } from './bucket.ts'
-import { asWriteError, makeDirectory } from './disk.ts'
+import { BucketTable } from './bucket-table.ts'
+import { asWriteError, directoryBytes, makeDirectory } from './disk.ts'
+import { findBuckets, LOCK } from './find-buckets.ts'
+import { GoneRecords } from './gone-records.ts'
 import { HandlePool } from './handle-pool.ts'
 import { openIndex } from './index-database.ts'
-import { BucketLane, skipRuns, type LaneState } from './lane-state.ts'
+import { BucketLane, LaneState, skipRuns } from './lane-state.ts'
 import { LaneTable } from './lane-table.ts'
 import { eachOf, pagesOf } from './pages.ts'
 import { RECORD_HEADER_BYTES } from './record.ts'
-import type { IndexDatabase } from './segment-index.ts'
+import type { IndexDatabase } from './records.ts'
+import { Turns } from './turns.ts'
 
 export interface LevelStoreOptions {
-  /** The store's directory; frames go to `buckets/default/` in it. Made when missing. */
+  /** The store's directory; frames go to `buckets/<class>/` in it. Made when missing. */
   readonly directory: string
+  /** The retention class of a stream. Default: one class for all. */
+  readonly classOf?: (stream: string) => string
   /** Span of ingest time in one directory, the grain of retention. Default one hour. */
   readonly bucketMs?: number
   /** Default 64 MiB. */
@@ -74,10 +81,9 @@ const ALL_SEQUENCES = { fromSequence: 1, toSequence: Infinity }
  */
 export async function openLevelStore(options: LevelStoreOptions): Promise<LevelStore> {
   const buckets = path.join(options.directory, 'buckets')
-  const classDirectory = path.join(buckets, 'default')
-  await makeDirectory(classDirectory)
-  const lock = await lockDirectory(path.join(buckets, 'lock'))
-  const store = new LevelStore(options, classDirectory, lock)
+  await makeDirectory(buckets)
+  const lock = await lockDirectory(path.join(buckets, LOCK))
+  const store = new LevelStore(options, buckets, lock)
   try {
     await store.load()
     return store
@@ -94,7 +100,8 @@ export class LevelStore implements FrameStore {
   private readonly directory: string
   private readonly lock: DirectoryLock
   private readonly table = new LaneTable()
-  private readonly buckets = new Map<number, Bucket>()
+  private readonly buckets = new BucketTable()
+  private readonly gone: GoneRecords
   private readonly damage = new Map<string, DamagedFrame>()
   private readonly files = new HandlePool<number>({
     openMax: OPEN_FILES_MAX,
@@ -107,7 +114,9 @@ export class LevelStore implements FrameStore {
     close: (database) => database.close(),
   })
   /** One append, cooling or re-opening at a time. */
-  private turn: Promise<unknown> = Promise.resolve()
+  private readonly turns = new Turns()
+  /** One change of what is gone at a time. */
+  private readonly goneTurns = new Turns()
   private failure: StorageError | undefined
   private closing: Promise<void> | undefined
 
@@ -117,26 +126,26 @@ export class LevelStore implements FrameStore {
       segmentBytesMax: options.segmentBytesMax ?? 64 << 20,
       segmentFramesMax: options.segmentFramesMax ?? 1 << 18,
       warmBucketsMax: options.warmBucketsMax ?? 4,
+      classOf: options.classOf ?? (() => DEFAULT_CLASS),
     }
     const { sync = true, clock = systemClock } = options
     this.appender = new Appender({ sync, clock })
     this.directory = directory
     this.lock = lock
+    this.gone = new GoneRecords(this.indexes, path.join(options.directory, 'gone'), () =>
+      Array.from(this.table.values(), (state) => [state.key, state.gone()] as const),
+    )
   }
 
   async load(): Promise<void> {
-    const names = await fs.promises.readdir(this.directory)
-    for (const name of names.filter((each) => /^\d+$/.test(each)).sort()) {
-      const bucket = this.addBucket(Number(name))
+    for (const { className, startMs } of await findBuckets(this.directory)) {
+      const bucket = this.addBucket(className, startMs)
       const { lanes, damage, lost } = await bucket.load()
-      for (const part of lanes.values()) {
-        const state = this.table.take(part.key)
-        state.addBucket(part)
-        state.extents.add(part)
-      }
+      for (const part of lanes.values()) this.table.take(part.key).addBucket(bucket.id, part)
       for (const { lane, sequence, reason } of damage) this.listDamage(lane, sequence, reason)
       for (const frame of lost) this.damage.set(nameOf(frame), frame)
     }
+    for (const [key, gone] of await this.gone.load()) this.table.take(key).learn(gone)
     for (const [name, frame] of this.damage) {
       const lane = this.table.get(laneKey(frame.source, frame.stream, frame.epoch))
       if (lane?.held.has(frame.sequence) === true) this.damage.delete(name)
@@ -148,7 +157,7 @@ export class LevelStore implements FrameStore {
       if (Number.isSafeInteger(ingestUs) && ingestUs >= 0) continue
       return Promise.reject(new RangeError(`ingest time ${ingestUs} is not in µs since 1970`))
     }
-    if (frames.length > 0) return this.inTurn(() => this.appendNow(frames, onWritten))
+    if (frames.length > 0) return this.turns.take(() => this.appendNow(frames, onWritten))
     onWritten?.()
     return Promise.resolve()
   }
@@ -221,13 +230,76 @@ export class LevelStore implements FrameStore {
     yield* this.readAll(found)
   }
 
-  async learnGone({ source, stream, epoch }: Lane, gone: GoneRuns): Promise<void> {
-    this.checkOpen()
-    const state = this.table.take(laneKey(source, stream, epoch))
-    state.trimmed.addAll(gone.trimmed.minus(state.held))
-    state.skipped.addAll(gone.skipped)
-    this.version += 1
-    state.changedAt = this.version
+  learnGone({ source, stream, epoch }: Lane, gone: Gone): Promise<void> {
+    return this.goneTurns.take(async () => {
+      this.checkOpen()
+      const key = laneKey(source, stream, epoch)
+      // As it will be: memory follows the disk.
+      const learned = new LaneState(key)
+      learned.learn(this.table.get(key)?.gone() ?? gone)
+      learned.learn(gone)
+      await this.gone.put([[key, learned.gone()]])
+      const state = this.table.take(key)
+      state.learn(gone)
+      this.changed(state)
+    })
+  }
+
+  /** What retention chooses from. Bytes are of files, the index included. */
+  async bucketFacts(): Promise<BucketFacts[]> {
+    const facts: BucketFacts[] = []
+    for (const bucket of this.buckets.values()) {
+      const { className, startMs, directory } = bucket
+      // One that is cold changes no more.
+      const known = bucket.lanes === undefined ? bucket.fileBytes : undefined
+      bucket.fileBytes = known ?? (await directoryBytes(directory))
+      facts.push({ className, startMs, bytes: bucket.fileBytes })
+    }
+    return facts
+  }
+
+  /**
+   * Removes a bucket: what it held is trimmed from now on, and a record on disk says so before the
+   * frames go. False when there is no such bucket, or frames came to it meanwhile.
+   */
+  trim(className: string, startMs: number): Promise<boolean> {
+    return this.goneTurns.take(async () => {
+      this.checkOpen()
+      const bucket = this.buckets.at(className, startMs)
+      if (bucket === undefined) return false
+      await this.turns.take(() => this.coolBucket(bucket))
+      const { lanes } = await bucket.load()
+      for (const { lane, sequence } of bucket.damagedNames()) {
+        lanes.get(lane)?.held.add(sequence)
+      }
+      const records = Array.from(lanes.values(), (part): [LaneKey, Gone] => [
+        part.key,
+        this.table.take(part.key).gone(part),
+      ])
+      await this.gone.put(records)
+      return this.turns.take(async () => {
+        if (bucket.lanes !== undefined) return false
+        this.buckets.delete(bucket)
+        this.version += 1
+        for (const part of lanes.values()) this.trimLane(bucket, part)
+        await bucket.remove()
+        return true
+      })
+    })
+  }
+
+  /** Forgets lanes of which nothing is held and nothing was heard since. Returns how many. */
+  forgetLanes(beforeUs: number): Promise<number> {
+    return this.goneTurns.take(async () => {
+      const old = [...this.table.values()].filter(
+        ({ held, lastIngestUs }) => held.isEmpty && lastIngestUs < beforeUs,
+      )
+      if (old.length === 0) return 0
+      await this.gone.delete(old.map(({ key }) => key))
+      for (const state of old) this.table.delete(state)
+      this.version += 1
+      return old.length
+    })
   }
 
   damaged(): readonly DamagedFrame[] {
@@ -243,22 +315,13 @@ export class LevelStore implements FrameStore {
   }
 
   async stats(): Promise<{ diskBytes: number; frames: number; samples: number; buckets: number }> {
-    let diskBytes = 0
     let frames = 0
     let samples = 0
     for (const lane of this.table.values()) {
       frames += lane.frameCount
       samples += lane.sampleCount
     }
-    for (const entry of await fs.promises.readdir(this.directory, {
-      recursive: true,
-      withFileTypes: true,
-    })) {
-      if (!entry.isFile()) continue
-      const file = path.join(entry.parentPath, entry.name)
-      // LevelDB may remove a file of its own between the listing and now.
-      diskBytes += fs.statSync(file, { throwIfNoEntry: false })?.size ?? 0
-    }
+    const diskBytes = await directoryBytes(this.directory)
     return { diskBytes, frames, samples, buckets: this.buckets.size }
   }
 
@@ -268,7 +331,7 @@ export class LevelStore implements FrameStore {
    * @throws StorageError STORE_DISK_FULL, STORE_WRITE_FAILED while the disk still refuses.
    */
   reopen(): Promise<void> {
-    return this.inTurn(async () => {
+    return this.turns.take(async () => {
       this.checkOpen()
       try {
         for (const bucket of this.buckets.values()) {
@@ -286,18 +349,12 @@ export class LevelStore implements FrameStore {
   }
 
   close(): Promise<void> {
-    this.closing ??= this.inTurn(() => this.closeNow())
+    this.closing ??= this.turns.take(() => this.closeNow())
     return this.closing
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
-  }
-
-  private inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.turn.then(work)
-    this.turn = result.catch(() => undefined)
-    return result
   }
 
   private async appendNow(frames: readonly StoredFrame[], onWritten?: () => void): Promise<void> {
@@ -310,8 +367,8 @@ export class LevelStore implements FrameStore {
       await Promise.all([...groups].map(([bucket, group]) => bucket.write(group, noted)))
       this.version += 1
       for (const [bucket, group] of groups) this.take(bucket, group)
-      if (this.warmBuckets().length > this.options.warmBucketsMax) {
-        void this.inTurn(() => this.coolOldest([...groups.keys()]))
+      if (this.buckets.warm().length > this.options.warmBucketsMax) {
+        void this.turns.take(() => this.coolOldest([...groups.keys()]))
       }
     } catch (error) {
       throw this.fail(error)
@@ -319,15 +376,22 @@ export class LevelStore implements FrameStore {
   }
 
   private groupByBucket(frames: readonly StoredFrame[]): Map<Bucket, readonly StoredFrame[]> {
-    const { bucketMs } = this.options
-    const startOf = ({ ingestUs }: StoredFrame): number =>
-      Math.floor(ingestUs / 1000 / bucketMs) * bucketMs
-    const startMs = startOf(frames[0]!)
-    if (frames.every((frame) => startOf(frame) === startMs)) {
-      return new Map([[this.bucketAt(startMs), frames]])
-    }
-    const byStart = Map.groupBy(frames, startOf)
-    return new Map([...byStart].map(([start, group]) => [this.bucketAt(start), group]))
+    const first = this.bucketFor(frames[0]!)
+    if (frames.every((frame) => this.belongsTo(first, frame))) return new Map([[first, frames]])
+    return Map.groupBy(frames, (frame) => this.bucketFor(frame))
+  }
+
+  private belongsTo({ className, startMs }: Bucket, { frame, ingestUs }: StoredFrame): boolean {
+    const ms = ingestUs / 1000 - startMs
+    const isOfTime = ms >= 0 && ms < this.options.bucketMs
+    return isOfTime && this.options.classOf(frame.stream) === className
+  }
+
+  private bucketFor({ frame, ingestUs }: StoredFrame): Bucket {
+    const { bucketMs, classOf } = this.options
+    const startMs = Math.floor(ingestUs / 1000 / bucketMs) * bucketMs
+    const className = classOf(frame.stream)
+    return this.buckets.at(className, startMs) ?? this.addBucket(className, startMs)
   }
 
   /** Counts a batch that is on the disk. */
@@ -352,39 +416,33 @@ export class LevelStore implements FrameStore {
     }
   }
 
-  private addBucket(startMs: number): Bucket {
+  private addBucket(className: string, startMs: number): Bucket {
     const { segmentBytesMax, segmentFramesMax } = this.options
     const bucket = new Bucket({
+      id: this.buckets.nextId(),
+      className,
       startMs,
       segmentBytesMax,
       segmentFramesMax,
       appender: this.appender,
       files: this.files,
       indexes: this.indexes,
-      directory: path.join(this.directory, String(startMs)),
+      directory: path.join(this.directory, className, String(startMs)),
     })
-    this.buckets.set(startMs, bucket)
+    this.buckets.add(bucket)
     return bucket
-  }
-
-  private bucketAt(startMs: number): Bucket {
-    return this.buckets.get(startMs) ?? this.addBucket(startMs)
   }
 
   private async makeWarm(bucket: Bucket): Promise<void> {
     if (bucket.lanes !== undefined) return
     await bucket.warm()
-    for (const key of bucket.lanes!.keys()) this.table.take(key).extents.delete(bucket.startMs)
-  }
-
-  private warmBuckets(): Bucket[] {
-    return [...this.buckets.values()].filter(({ lanes }) => lanes !== undefined)
+    for (const key of bucket.lanes!.keys()) this.table.take(key).extents.delete(bucket.id)
   }
 
   /** Keeps those just written; of the others the newest, as many as may stay warm. */
   private async coolOldest(written: readonly Bucket[]): Promise<void> {
     if (this.closing !== undefined || this.failure !== undefined) return
-    const warm = this.warmBuckets()
+    const warm = this.buckets.warm()
     const others = warm.filter((bucket) => !written.includes(bucket))
     others.sort((a, b) => a.startMs - b.startMs)
     const excess = Math.max(0, warm.length - this.options.warmBucketsMax)
@@ -400,7 +458,7 @@ export class LevelStore implements FrameStore {
     // In one go: whoever looks for a frame finds the bucket by its lanes or by their extents.
     for (const part of bucket.lanes?.values() ?? []) {
       const state = this.table.take(part.key)
-      state.extents.add(part)
+      state.extents.add(bucket.id, part)
       if (state.current === part) state.current = undefined
     }
     bucket.lanes = undefined
@@ -413,14 +471,11 @@ export class LevelStore implements FrameStore {
     wanted = Infinity,
   ): Promise<Map<number, Location>> {
     const found = new Map<number, Location>()
-    const starts = new Set(state.extents.overlapping(search))
-    for (const { startMs, lanes } of this.buckets.values()) {
-      if (lanes?.has(state.key) === true) starts.add(startMs)
-    }
+    const buckets = this.buckets.warm().filter(({ lanes }) => lanes!.has(state.key))
+    for (const id of state.extents.overlapping(search)) buckets.push(this.buckets.get(id)!)
     // The newest bucket first: what is asked for twice is most often recent.
-    for (const startMs of [...starts].sort((a, b) => b - a)) {
+    for (const bucket of buckets.sort((a, b) => b.startMs - a.startMs)) {
       if (found.size >= wanted) break
-      const bucket = this.buckets.get(startMs)!
       for (const place of await bucket.find(state.key, search, wanted - found.size)) {
         if (state.held.has(place.sequence) && !found.has(place.sequence)) {
           found.set(place.sequence, place)
@@ -455,6 +510,8 @@ export class LevelStore implements FrameStore {
   }
 
   private async noteDamage(state: LaneState, place: Location, reason: string): Promise<void> {
+    // A reader that began before retention came finds nothing there; that is no damage.
+    if (place.bucket.isRemoved) return
     this.forget(state, place.sequence, place.count, reason)
     const part = place.bucket.lanes?.get(state.key)
     part?.remove(place.sequence, place.count)
@@ -466,8 +523,24 @@ export class LevelStore implements FrameStore {
     if (!state.held.has(sequence)) return
     state.remove(sequence, count)
     this.listDamage(state.key, sequence, reason)
+    this.changed(state)
+  }
+
+  private changed(state: LaneState): void {
     this.version += 1
     state.changedAt = this.version
+  }
+
+  private trimLane(bucket: Bucket, part: BucketLane): void {
+    const state = this.table.take(part.key)
+    state.trimBucket(bucket.id, part)
+    state.changedAt = this.version
+    for (const frame of this.damage.values()) {
+      const isTrimmed = state.trimmed.has(frame.sequence)
+      if (isTrimmed && laneKey(frame.source, frame.stream, frame.epoch) === state.key) {
+        this.damage.delete(nameOf(frame))
+      }
+    }
   }
 
   private listDamage(key: LaneKey, sequence: number, reason: string): void {
@@ -488,7 +561,7 @@ export class LevelStore implements FrameStore {
 
   private async closeNow(): Promise<void> {
     try {
-      for (const bucket of this.warmBuckets()) {
+      for (const bucket of this.buckets.warm()) {
         // What a failed write left behind must not look like frames to the next life.
         if (this.failure !== undefined) await bucket.recheck()
         await this.coolBucket(bucket)

@@ -11,6 +11,7 @@ import { dataSync, readFully } from './disk.ts'
 import type { FrameTable } from './frame-table.ts'
 import { BucketLane, skipRuns } from './lane-state.ts'
 import { readRecord, RECORD_HEADER_BYTES, scanSegment, type SegmentRecord } from './record.ts'
+import type { IndexDatabase } from './records.ts'
 import {
   dropSegment,
   getBucketLanes,
@@ -21,7 +22,6 @@ import {
   putBucket,
   putSegment,
   type DamageNote,
-  type IndexDatabase,
 } from './segment-index.ts'
 import { MemorySegment, segmentFiles, segmentName, type SegmentSummary } from './segment.ts'
 

@@ -10,22 +10,26 @@
 //
 // Keys of one segment come one after another, in the order they are written, so LevelDB only moves
 // the files of older segments and never merges them.
-import { crc32 } from 'node:zlib'
-import type { ClassicLevel } from 'classic-level'
 import type { LaneKey } from '../../mesh/index.ts'
 import { ENTRY_BYTES, FrameTable } from './frame-table.ts'
 import { BucketLane } from './lane-state.ts'
+import {
+  checkedValue,
+  CRC_BYTES,
+  entriesWith,
+  jsonValue,
+  numberKey,
+  parseJson,
+  withCrc,
+  type IndexDatabase,
+} from './records.ts'
 import type { MemorySegment, SegmentSummary } from './segment.ts'
-
-export type IndexDatabase = ClassicLevel<Buffer, Buffer>
 
 /** Entries in one record (40 KiB): more of one lane and segment go into further chunks. */
 const CHUNK_ENTRIES = 1024
 const CHUNK_HEADER_BYTES = 16
-const CRC_BYTES = 4
 /** Lanes put together in one go: about 3 ms, so that a finished segment does not hold up acks. */
 const LANES_PER_TURN = 256
-const READ_AHEAD_BYTES = 1 << 20
 const BUCKET_KEY = Buffer.from('B')
 
 export interface BucketSummary {
@@ -203,34 +207,6 @@ export async function getDamage(db: IndexDatabase): Promise<DamageNote[]> {
   return notes
 }
 
-/** Entries whose key begins with the kind and, where given, the number. */
-async function* entriesWith(
-  db: IndexDatabase,
-  kind: string,
-  number?: number,
-): AsyncGenerator<[Buffer, Buffer]> {
-  const gte = number === undefined ? Buffer.from(kind) : numberKey(kind, number)
-  const next = kind.charCodeAt(0) + 1
-  const lt = number === undefined ? Buffer.from([next]) : numberKey(kind, number + 1)
-  const iterator = db.iterator({ gte, lt, highWaterMarkBytes: READ_AHEAD_BYTES, fillCache: false })
-  try {
-    for (;;) {
-      const some = await iterator.nextv(1000)
-      if (some.length === 0) return
-      yield* some
-    }
-  } finally {
-    await iterator.close()
-  }
-}
-
-function numberKey(kind: string, number: number): Buffer {
-  const key = Buffer.allocUnsafe(5)
-  key[0] = kind.charCodeAt(0)
-  key.writeUInt32BE(number, 1)
-  return key
-}
-
 function chunkKey(segment: number, lane: LaneKey, chunk: number): Buffer {
   const key = Buffer.allocUnsafe(7 + lane.length)
   key[0] = 0x6c
@@ -244,33 +220,8 @@ function laneKeyOf(lane: LaneKey): Buffer {
   return Buffer.from(`b${lane}`, 'latin1')
 }
 
-/** Puts a CRC over key and value into the value's last four bytes. */
-function withCrc(key: Buffer, value: Buffer): Buffer {
-  const end = value.length - CRC_BYTES
-  value.writeUInt32LE(crc32(value.subarray(0, end), crc32(key)), end)
-  return value
-}
-
-/** The value without its CRC; undefined when it is not what was stored under this key. */
-function checked(key: Buffer, value: Buffer | undefined): Buffer | undefined {
-  if (value === undefined || value.length < CRC_BYTES) return undefined
-  const end = value.length - CRC_BYTES
-  const content = value.subarray(0, end)
-  return crc32(content, crc32(key)) === value.readUInt32LE(end) ? content : undefined
-}
-
-function jsonValue(key: Buffer, content: object): Buffer {
-  const text = Buffer.from(JSON.stringify(content), 'utf8')
-  return withCrc(key, Buffer.concat([text, Buffer.alloc(CRC_BYTES)]))
-}
-
-function parseJson(key: Buffer, value: Buffer | undefined): unknown {
-  const content = checked(key, value)
-  return content === undefined ? undefined : JSON.parse(content.toString('utf8'))
-}
-
 function parseChunk(key: Buffer, value: Buffer | undefined): LaneChunk | undefined {
-  const content = checked(key, value)
+  const content = checkedValue(key, value)
   if (content === undefined) return undefined
   const table = FrameTable.from(content.subarray(CHUNK_HEADER_BYTES))
   return { table, chunks: content.readUInt32LE(4), lastIngestUs: content.readDoubleLE(8) }
@@ -289,7 +240,7 @@ function laneValue(key: Buffer, lane: BucketLane): Buffer {
 const LANE_NUMBERS = 12
 
 function parseLane(key: Buffer, value: Buffer | undefined): BucketLane | undefined {
-  const content = checked(key, value)
+  const content = checkedValue(key, value)
   if (content === undefined) return undefined
   const numbers = new Float64Array(new Uint8Array(content).buffer)
   const lane = new BucketLane(key.toString('latin1', 1) as LaneKey, numbers[0]!)
