@@ -24,12 +24,12 @@ import {
   type Health,
   type NameConflict,
   type PeerServer,
-  Upkeep,
+  type RefillProgress,
 } from '../storage/index.ts'
 import { storeConnector } from './asking.ts'
 import type { Config } from './config/config.ts'
+import { DiskCare } from './storage/disk-care.ts'
 import { StoreDisk, type Held } from './storage/disk.ts'
-import { retentionClasses } from './storage/retention-classes.ts'
 import { storageMetrics } from './storage/metrics.ts'
 import { Place } from './storage/place.ts'
 import { serve } from './storage/service.ts'
@@ -52,26 +52,36 @@ export interface StorageStats extends Held {
   readonly queuedBytes: number
   /** Frames that other stores hold and this one should. */
   readonly missingFrames: number
+  /** How far that has come; absent while there is nothing to fetch. */
+  readonly refill?: RefillProgress
   readonly rssBytes: number
   /** Why it acknowledges nothing; absent when it does. */
   readonly refusing?: string
 }
 
+/**
+ * Of the writer's budget. Publishers fill half of it at most, so at full load this is a fifth of what
+ * waits for the disk, and of the disk.
+ */
+const REPAIR_SHARE = 1 / 8
+
 export class StorageNode {
   private readonly options: StorageOptions
   /** What start() has opened, closed in the reverse order. */
   private readonly opened = new AsyncDisposableStack()
-  private readonly intake = new RepairIntake(() => this.disk.writer)
+  private readonly intake: RepairIntake
   private disk!: StoreDisk
   private place!: Place
   private ingest!: Ingest
   private peer!: LocalPeer
   private repair!: Repair
-  private upkeep!: Upkeep
+  private care!: DiskCare
   private server!: PeerServer
 
   constructor(options: StorageOptions) {
     this.options = options
+    const { budgetBytes } = options.config.storage
+    this.intake = new RepairIntake(() => this.disk.writer, budgetBytes * REPAIR_SHARE)
   }
 
   /** Where others link to it. */
@@ -98,11 +108,11 @@ export class StorageNode {
       this.ingest = await this.openIngest()
       this.peer = this.makePeer()
       this.repair = this.makeRepair()
-      this.upkeep = this.makeUpkeep()
+      this.care = this.makeCare()
       this.server = this.opened.use(await this.listen())
       await this.ingest.start()
       this.ingest.assign(this.place.takenShards())
-      this.startUpkeep()
+      await this.startUpkeep()
     } catch (error) {
       await this.close()
       throw error
@@ -126,6 +136,7 @@ export class StorageNode {
   async stats(): Promise<StorageStats> {
     const { samples, bytes, duplicates, conflicts } = this.disk.writer.counters
     const refusing = this.refusing()
+    const refill = this.repair.progress()
     return {
       storeId: this.storeId,
       ...(await this.disk.held()),
@@ -135,6 +146,7 @@ export class StorageNode {
       conflicts,
       queuedBytes: this.disk.writer.queuedBytes,
       missingFrames: this.repair.missingFrames,
+      ...(refill !== undefined && { refill }),
       rssBytes: process.memoryUsage.rss(),
       ...(refusing !== undefined && { refusing }),
     }
@@ -202,13 +214,14 @@ export class StorageNode {
     const { store, schemas } = this.disk
     return new Repair({
       store,
+      fingerprints: this.peer.fingerprints,
       storeId: this.storeId,
       clock: systemClock,
       writeQuorum: this.options.config.mesh.writeQuorum,
       members: () => this.place.members(),
       ownedShards: () => this.place.ownedShards(),
       connect: storeConnector(this.place.session),
-      keep: (stored) => this.intake.keep(stored),
+      intake: this.intake,
       hasSchema: (id) => schemas.has(id),
       keepSchema: (schema) => schemas.put(schema),
       onError: (error) => {
@@ -219,21 +232,14 @@ export class StorageNode {
     })
   }
 
-  private makeUpkeep(): Upkeep {
+  private makeCare(): DiskCare {
     const { config, onWarning } = this.options
-    const { store, latest } = this.disk
-    return new Upkeep({
-      store,
-      clock: systemClock,
-      bucketMs: config.storage.bucketUs / 1000,
-      classes: retentionClasses(config),
-      onTrimmed: () => latest.forget(store),
-      onError: (error) => onWarning(`retention: ${(error as Error).message}`),
-    })
+    const onDamage = (): void => this.repair.kick()
+    return new DiskCare({ config, disk: this.disk, onDamage, onWarning })
   }
 
   private listen(): Promise<PeerServer> {
-    const { disk, ingest, repair, upkeep, place, peer } = this
+    const { disk, ingest, repair, care, place, peer } = this
     const { transport } = place.session
     const refusing = (): string | undefined => this.refusing()
     return serve({
@@ -245,7 +251,7 @@ export class StorageNode {
         disk,
         ingest,
         repair,
-        upkeep,
+        care,
         transport,
         refusing,
       }),
@@ -253,7 +259,7 @@ export class StorageNode {
   }
 
   /** What goes on in the background for as long as the peer lives. */
-  private startUpkeep(): void {
+  private async startUpkeep(): Promise<void> {
     const { place, peer } = this
     const removal = new Removal({
       storeId: this.storeId,
@@ -264,10 +270,10 @@ export class StorageNode {
       connect: storeConnector(this.place.session),
       membership: () => place.session.membership,
     })
-    this.upkeep.start()
-    this.opened.defer(() => this.upkeep.stop())
     this.repair.start()
     this.opened.defer(() => this.repair.stop())
+    this.opened.use(this.care)
+    await this.care.start()
     removal.start()
     this.opened.defer(() => removal.stop())
   }

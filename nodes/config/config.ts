@@ -32,6 +32,7 @@ export interface Config {
     readonly bucketUs: number
     /** Those named, in the order written, then `default`. */
     readonly retention: readonly RetentionSettings[]
+    readonly scrub: { readonly everyUs: number; readonly bytesPerSecond: number }
     readonly budgetBytes: number
     readonly http: {
       readonly host: string
@@ -105,6 +106,7 @@ export function resolveConfig(
     storage: {
       bucketUs: storage.bucket,
       retention: resolveRetention(settings),
+      scrub: { everyUs: storage.scrub.every, bytesPerSecond: storage.scrub.rate },
       budgetBytes: storage.budget,
       http: storage.http,
     },

@@ -106,6 +106,12 @@ const TRANSPORT_SECTIONS = {
 const storage = z.strictObject({
   bucket: duration.refine((us) => us >= 1_000_000, 'must be at least 1s').prefault('1h'),
   retention: retention.prefault({}),
+  scrub: z
+    .strictObject({
+      every: positiveDuration.prefault('7d'),
+      rate: positiveSize.prefault('8MiB'),
+    })
+    .prefault({}),
   budget: positiveSize.prefault('64MiB'),
   http: z
     .strictObject({

@@ -36,6 +36,11 @@ export interface DiskOptions {
   readonly onCommitted: (results: readonly CommitResult<PeerId>[]) => void
 }
 
+/** When everything was last read through, µs since the Unix epoch. */
+export interface ScrubDocument {
+  readonly lastPassUs: number
+}
+
 /** What a store holds, all lives of its process together. */
 export interface Held {
   readonly frames: number
@@ -50,6 +55,7 @@ export class StoreDisk implements AsyncDisposable {
   readonly latest: Latest
   readonly writer: Writer<PeerId>
   readonly members: DurableJson<MemberDocument>
+  readonly scrubbed: DurableJson<ScrubDocument>
   /** Commits there had been when it was counted. */
   private countedAt = -1
   private counted: Promise<Held> = Promise.resolve({ frames: 0, samples: 0, diskBytes: 0 })
@@ -64,6 +70,7 @@ export class StoreDisk implements AsyncDisposable {
     this.schemas = schemas
     this.store = store
     this.latest = new Latest({ decode: (frame) => this.decode(frame) })
+    this.scrubbed = new DurableJson<ScrubDocument>(directory.path('scrub.json'))
     this.members = new DurableJson<MemberDocument>(directory.path('members.json'))
     this.writer = new Writer<PeerId>({
       store,

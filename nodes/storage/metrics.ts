@@ -1,6 +1,7 @@
 // The numbers of a storage peer, by the names under which it counts them.
 import type { Transport } from '../../mesh/index.ts'
-import type { Ingest, MetricsSource, Repair, Upkeep } from '../../storage/index.ts'
+import type { Ingest, MetricsSource, Repair } from '../../storage/index.ts'
+import type { DiskCare } from './disk-care.ts'
 import type { StoreDisk } from './disk.ts'
 import { metricsRegistry, type Metric } from './metrics-registry.ts'
 
@@ -8,7 +9,7 @@ export interface StorageParts {
   readonly disk: StoreDisk
   readonly ingest: Ingest
   readonly repair: Repair
-  readonly upkeep: Upkeep
+  readonly care: DiskCare
   readonly transport: Transport
   readonly refusing: () => string | undefined
 }
@@ -18,7 +19,7 @@ export function storageMetrics(parts: StorageParts): MetricsSource {
     ...writerMetrics(parts),
     ...ingestMetrics(parts),
     ...repairMetrics(parts),
-    ...upkeepMetrics(parts),
+    ...careMetrics(parts),
     ...transportMetrics(parts),
   ])
 }
@@ -71,21 +72,53 @@ function repairMetrics({ repair }: StorageParts): Metric[] {
       () => repair.counters.pulledFrames,
     ],
     [
+      'skein_repair_pulled_bytes_total',
+      'Bytes of those frames',
+      () => repair.counters.pulledBytes,
+    ],
+    [
       'skein_repair_missing_frames',
       'Frames others hold and this one should',
       () => repair.missingFrames,
     ],
-  ]
-}
-
-function upkeepMetrics({ upkeep: { counters } }: StorageParts): Metric[] {
-  return [
     [
-      'skein_retention_trimmed_buckets_total',
-      'Buckets of ingest time that retention removed',
-      () => counters.trimmedBuckets,
+      'skein_repair_frames_per_second',
+      'Frames fetched over the last seconds, while any are missing',
+      () => repair.progress()?.framesPerSecond ?? 0,
     ],
-    ['skein_retention_trimmed_bytes_total', 'Bytes of their files', () => counters.trimmedBytes],
+    [
+      'skein_repair_bytes_per_second',
+      'Bytes of those frames',
+      () => repair.progress()?.bytesPerSecond ?? 0,
+    ],
+    [
+      'skein_repair_seconds_left',
+      'Until nothing is missing, at that rate; NaN while nothing comes',
+      () => {
+        const progress = repair.progress()
+        return progress === undefined ? 0 : (progress.secondsLeft ?? NaN)
+      },
+    ],
+    [
+      'skein_repair_looks_total',
+      'Times it asked the other stores what they hold',
+      () => repair.counters.looks,
+    ],
+    [
+      'skein_repair_last_complete_look_age_seconds',
+      'Since all other stores answered, or since the start',
+      () => repair.wholeLookMsAgo / 1000,
+    ],
+    [
+      'skein_repair_failed_peers_total',
+      'Stores that did not answer, or broke off',
+      () => repair.counters.failedPeers,
+    ],
+    [
+      'skein_repair_rejected_frames_total',
+      'Frames that came with a wrong CRC or were not asked for: dropped',
+      () => repair.counters.rejectedFrames,
+    ],
   ]
 }
 

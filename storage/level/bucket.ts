@@ -19,13 +19,20 @@ import type { FrameTable } from './frame-table.ts'
 import type { HandlePool } from './handle-pool.ts'
 import { BucketIndex } from './index-database.ts'
 import type { BucketLane, FrameFilter } from './lane-state.ts'
-import { readRecord, RECORD_HEADER_BYTES, scanSegment, type SegmentRecord } from './record.ts'
+import {
+  readRecord,
+  RECORD_HEADER_BYTES,
+  scanSegment,
+  type Pace,
+  type SegmentRecord,
+} from './record.ts'
 import type { IndexDatabase } from './records.ts'
 import { loadBucket, recoverSegment, type LoadedBucket } from './recovery.ts'
 import {
   dropBucketSummary,
   getBucketLane,
   getLane,
+  getSegmentLanes,
   putBucket,
   putDamage,
   putSegment,
@@ -58,6 +65,12 @@ export interface Location {
   readonly sequence: number
   readonly firstUs: number
   readonly count: number
+}
+
+/** Whose frame stands where. */
+export interface FramePlace {
+  readonly lane: LaneKey
+  readonly location: Location
 }
 
 export interface Search extends FrameFilter {
@@ -166,19 +179,32 @@ export class Bucket {
   }
 
   /** Remembers, over restarts too, that nothing readable stands there. */
-  async noteDamage(
-    key: LaneKey,
-    { segment, offset, sequence }: Location,
-    reason: string,
-  ): Promise<void> {
-    // A reader that began before retention came finds nothing there; that is no damage.
-    if (this.isRemoved) return
-    const note = { segment, offset, lane: key, sequence, reason }
-    this.damage.set(`${segment}:${offset}`, note)
+  async noteDamage(places: readonly FramePlace[], reason: string): Promise<void> {
+    const notes = places.map(({ lane, location: { segment, offset, sequence } }) => {
+      return { segment, offset, lane, sequence, reason }
+    })
+    for (const note of notes) this.damage.set(`${note.segment}:${note.offset}`, note)
     await this.useIndex(async (db) => {
-      await putDamage(db, note)
-      // The summaries count the frame in; opening again goes through the segments' records.
+      await putDamage(db, notes)
+      // The summaries count the frames in; opening again goes through the segments' records.
       if (this.lanes === undefined) await dropBucketSummary(db)
+    })
+  }
+
+  /** Finished segments, by number: those that are written no more. */
+  finished(): number[] {
+    return [...this.segments.keys()]
+  }
+
+  /**
+   * Reads a finished segment from end to end, and returns what the index knows to be in it and no
+   * record that holds is there for.
+   */
+  async verify(number: number, pace: Pace): Promise<FramePlace[]> {
+    const entries = await this.entriesOf(number)
+    const crcs = await this.crcsIn(number, entries, pace)
+    return entries.filter(({ location: { offset, crc } }) => {
+      return crcs.get(offset) !== crc && !this.damage.has(`${number}:${offset}`)
     })
   }
 
@@ -197,14 +223,14 @@ export class Bucket {
    * again. Returns the names that are not there any more.
    * @throws the system's error when the disk still refuses.
    */
-  async recheck(): Promise<{ lane: LaneKey; location: Location }[]> {
+  async recheck(): Promise<FramePlace[]> {
     await this.settled().catch(() => undefined)
     this.indexFailure = undefined
     await this.index.close()
     this.active?.cutToSynced()
     const unindexed = this.waiting.slice()
     this.finish()
-    const lost: { lane: LaneKey; location: Location }[] = []
+    const lost: FramePlace[] = []
     for (const segment of unindexed) {
       const present = new Set<number>()
       if (segment.table.length === 0) continue
@@ -344,14 +370,58 @@ export class Bucket {
       for (const [i, number] of numbers.entries()) {
         if (found[i] !== undefined || this.rebuilt.has(number)) continue
         this.rebuilt.add(number)
-        const summary = await recoverSegment(db, this.fileOf(number), number, this.startMs)
-        if (summary === undefined) this.segments.delete(number)
-        else this.segments.set(number, summary)
-        if (this.lanes === undefined) await dropBucketSummary(db)
+        await this.recover(db, number)
         ;[found[i]] = await getLane(db, [number], key)
       }
       return found.map((tables) => tables ?? [])
     })
+  }
+
+  /** All that the index knows of a finished segment; indexed again where its records are damaged. */
+  private async entriesOf(number: number): Promise<FramePlace[]> {
+    const lanes = await this.useIndex(async (db) => {
+      const summary = this.segments.get(number)
+      const found = summary === undefined ? [] : await getSegmentLanes(db, number, summary)
+      if (found !== undefined) return found
+      const recovered = await this.recover(db, number)
+      return recovered === undefined ? [] : ((await getSegmentLanes(db, number, recovered)) ?? [])
+    })
+    return lanes.flatMap(({ lane, table }) =>
+      Array.from({ length: table.length }, (_, index) => {
+        return { lane, location: this.locate(number, table, index) }
+      }),
+    )
+  }
+
+  /** CRCs of the frames that can be read of a segment, by offset. */
+  private async crcsIn(
+    number: number,
+    entries: readonly FramePlace[],
+    pace: Pace,
+  ): Promise<Map<number, number>> {
+    const crcs = new Map<number, number>()
+    try {
+      await this.options.files.use(this.fileOf(number), (fd) =>
+        scanSegment(fd, ({ offset, frame }) => crcs.set(offset, frame.crc), pace),
+      )
+    } catch (error) {
+      if (!isErrorCode(error, 'ENOENT', 'EIO')) throw error
+      // The disk cannot read a part of it: one by one, then, what it still can.
+      for (const { location } of entries) {
+        const record = await this.read(location)
+        if (typeof record !== 'string') crcs.set(location.offset, record.frame.crc)
+        await pace(location.bytes)
+      }
+    }
+    return crcs
+  }
+
+  private async recover(db: IndexDatabase, number: number): Promise<SegmentSummary | undefined> {
+    const summary = await recoverSegment(db, this.fileOf(number), number, this.startMs)
+    if (summary === undefined) this.segments.delete(number)
+    else this.segments.set(number, summary)
+    if (this.lanes === undefined) await dropBucketSummary(db)
+    return summary
   }
 
   private collect(
@@ -394,7 +464,7 @@ export class Bucket {
 
   /** Puts what is on the disk into an index that had to be thrown away. */
   private async refillIndex(db: IndexDatabase): Promise<void> {
-    for (const note of this.damage.values()) await putDamage(db, note)
+    await putDamage(db, this.damage.values())
     if (this.lanes === undefined) {
       await this.loadFrom(db)
       return

@@ -28,7 +28,7 @@ import type {
 } from '../frame-store.ts'
 import { DEFAULT_CLASS, type BucketFacts } from '../retention.ts'
 import { Appender } from './appender.ts'
-import { Bucket, type Location, type Search } from './bucket.ts'
+import { Bucket, type FramePlace, type Location, type Search } from './bucket.ts'
 import { BucketTable } from './bucket-table.ts'
 import { asWriteError, directoryBytes, makeDirectory } from './disk.ts'
 import { findBuckets, LOCK } from './find-buckets.ts'
@@ -38,7 +38,7 @@ import { openIndex } from './index-database.ts'
 import { BucketLane, LaneState, skipRuns } from './lane-state.ts'
 import { LaneTable } from './lane-table.ts'
 import { eachOf, pagesOf } from './pages.ts'
-import { RECORD_HEADER_BYTES } from './record.ts'
+import { RECORD_HEADER_BYTES, type Pace } from './record.ts'
 import type { IndexDatabase } from './records.ts'
 import { Turns } from './turns.ts'
 
@@ -59,6 +59,13 @@ export interface LevelStoreOptions {
   readonly sync?: boolean
   /** Times its syncs. Default the system's. */
   readonly clock?: Clock
+}
+
+/** A file with frames, as a scrub knows it. */
+export interface StoreFile {
+  readonly className: string
+  readonly startMs: number
+  readonly number: number
 }
 
 /** The newest data frame of a lane, for the table of latest samples. */
@@ -288,6 +295,31 @@ export class LevelStore implements FrameStore {
     })
   }
 
+  /** Files that are written no more, oldest bucket first: what a scrub goes through. */
+  finishedFiles(): StoreFile[] {
+    const buckets = [...this.buckets.values()].sort((a, b) => a.startMs - b.startMs)
+    return buckets.flatMap((bucket) => {
+      const { className, startMs } = bucket
+      return bucket.finished().map((number) => ({ className, startMs, number }))
+    })
+  }
+
+  /**
+   * Reads a file from end to end and lists as damaged what can no longer be read of it. `pace` is told
+   * of each piece read, and waited for. Returns how many frames were damaged. A file that is gone by
+   * now has none. @throws the system's error when reading fails for another reason than the disk.
+   */
+  async verify({ className, startMs, number }: StoreFile, pace: Pace): Promise<number> {
+    const bucket = this.buckets.at(className, startMs)
+    if (bucket === undefined) return 0
+    const places = await bucket.verify(number, pace)
+    const held = places.filter(
+      ({ lane, location }) => this.table.get(lane)?.held.has(location.sequence) === true,
+    )
+    await this.noteDamage(bucket, held, 'found by the scrub')
+    return held.length
+  }
+
   /** Forgets lanes of which nothing is held and nothing was heard since. Returns how many. */
   forgetLanes(beforeUs: number): Promise<number> {
     return this.goneTurns.take(async () => {
@@ -336,9 +368,7 @@ export class LevelStore implements FrameStore {
       try {
         for (const bucket of this.buckets.values()) {
           if (bucket.lanes === undefined) continue
-          for (const { lane, location } of await bucket.recheck()) {
-            await this.noteDamage(this.table.take(lane), location, 'lost with a failed write')
-          }
+          await this.noteDamage(bucket, await bucket.recheck(), 'lost with a failed write')
         }
         await this.appender.probe(path.join(this.directory, 'probe'))
         this.failure = undefined
@@ -498,25 +528,31 @@ export class LevelStore implements FrameStore {
   private async readOne(state: LaneState, place: Location): Promise<StoredFrame | undefined> {
     const record = await place.bucket.read(place)
     if (typeof record === 'string') {
-      await this.noteDamage(state, place, record)
+      await this.noteDamage(place.bucket, [{ lane: state.key, location: place }], record)
       return undefined
     }
     const { frame, ingestUs } = record
     if (frame.laneKey !== state.key || frame.sequence !== place.sequence) {
-      await this.noteDamage(state, place, 'another frame stands there')
+      const what = 'another frame stands there'
+      await this.noteDamage(place.bucket, [{ lane: state.key, location: place }], what)
       return undefined
     }
     return { frame, ingestUs }
   }
 
-  private async noteDamage(state: LaneState, place: Location, reason: string): Promise<void> {
+  private async noteDamage(
+    bucket: Bucket,
+    places: readonly FramePlace[],
+    reason: string,
+  ): Promise<void> {
     // A reader that began before retention came finds nothing there; that is no damage.
-    if (place.bucket.isRemoved) return
-    this.forget(state, place.sequence, place.count, reason)
-    const part = place.bucket.lanes?.get(state.key)
-    part?.remove(place.sequence, place.count)
+    if (bucket.isRemoved || places.length === 0) return
+    for (const { lane, location } of places) {
+      this.forget(this.table.take(lane), location.sequence, location.count, reason)
+      bucket.lanes?.get(lane)?.remove(location.sequence, location.count)
+    }
     // Should the note not reach the disk, the next read finds the damage again.
-    await place.bucket.noteDamage(state.key, place, reason).catch(() => undefined)
+    await bucket.noteDamage(places, reason).catch(() => undefined)
   }
 
   private forget(state: LaneState, sequence: number, count: number, reason: string): void {

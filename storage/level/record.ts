@@ -105,6 +105,9 @@ export interface SegmentScan {
   readonly frames: number
 }
 
+/** Called with what was just read; resolves when more may be. */
+export type Pace = (bytes: number) => Promise<void>
+
 /**
  * Reads a segment from end to end and hands over every record that holds, in order; views are good
  * only during the call. Damage is stepped over to the next record that holds.
@@ -112,6 +115,7 @@ export interface SegmentScan {
 export async function scanSegment(
   fd: number,
   visit: (record: SegmentRecord) => void,
+  pace: Pace = () => Promise.resolve(),
 ): Promise<SegmentScan> {
   const size = fs.fstatSync(fd).size
   const window = Buffer.allocUnsafeSlow(Math.min(SCAN_WINDOW_BYTES, Math.max(size, 1)))
@@ -120,6 +124,7 @@ export async function scanSegment(
   let offset = SEGMENT_HEADER_BYTES
   while (offset < size) {
     const got = await readFully(fd, window, Math.min(window.length, size - offset), offset)
+    await pace(got)
     const isLast = offset + got >= size
     let at = 0
     while (at + RECORD_HEADER_BYTES + FRAME_HEADER_BYTES <= got) {

@@ -191,11 +191,14 @@ export async function getBucketLane(
   return parseLane(at, await db.get(at))
 }
 
-export async function putDamage(db: IndexDatabase, note: DamageNote): Promise<void> {
-  const key = Buffer.alloc(9)
-  numberKey('d', note.segment).copy(key)
-  key.writeUInt32BE(note.offset, 5)
-  await db.put(key, jsonValue(key, note), { sync: true })
+export async function putDamage(db: IndexDatabase, notes: Iterable<DamageNote>): Promise<void> {
+  const operations = Array.from(notes, (note) => {
+    const key = Buffer.alloc(9)
+    numberKey('d', note.segment).copy(key)
+    key.writeUInt32BE(note.offset, 5)
+    return { type: 'put' as const, key, value: jsonValue(key, note) }
+  })
+  await db.batch(operations, { sync: true })
 }
 
 export async function getDamage(db: IndexDatabase): Promise<DamageNote[]> {
