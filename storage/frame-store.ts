@@ -1,7 +1,8 @@
 // Where a storage peer keeps frames. The store knows names, times and checksums; it never decodes a
-// body. Every implementation passes storage/conformance/. The writer above it (writer.ts) drops
+// body, but what it has compacted itself. Every implementation passes storage/conformance/. The writer above it (writer.ts) drops
 // duplicates and groups commits; readers (query/, repair) only ever see frames whose CRC holds.
-import type { Frame, IntervalSet, LaneKey, Lane } from '../mesh/index.ts'
+import type { Frame, IntervalSet, LaneKey, Lane, Sample } from '../mesh/index.ts'
+import type { FieldPartial } from './query/aggregate.ts'
 
 export interface StoredFrame {
   readonly frame: Frame
@@ -46,6 +47,42 @@ export interface FrameRange {
   readonly toUs: number
 }
 
+/** Data frames of one lane that are kept together as columns. */
+export interface StoredBlock extends Lane {
+  /** Those that a range asks for. */
+  readonly frames: readonly BlockFrameFacts[]
+  /** Least and greatest event time of those, µs since the Unix epoch. */
+  readonly firstUs: number
+  readonly lastUs: number
+  /** The samples of the `i`-th of them, in order; a string says why they cannot be had. */
+  samples(i: number): readonly Sample[] | string
+  /**
+   * All their samples summed up in cells of event time, each within one bucket of `everyUs`; undefined
+   * when the block does not know that. Yours to change.
+   */
+  cells(everyUs: number): readonly Cell[] | undefined
+}
+
+export interface BlockFrameFacts {
+  readonly sequence: number
+  /** Samples. */
+  readonly count: number
+  readonly firstUs: number
+  readonly lastUs: number
+  /** Length of the frame as it was received, roughly. */
+  readonly bytes: number
+}
+
+/** Samples with event times in [timeUs, timeUs + stepUs), summed up. */
+export interface Cell {
+  readonly timeUs: number
+  readonly stepUs: number
+  /** Samples in the cell. */
+  readonly samples: number
+  /** As `downsample` would have them of these samples, without first and last. */
+  readonly fields: Map<string, FieldPartial>
+}
+
 /** A frame on this disk that can no longer be read: loss, to be fetched from another store. */
 export interface DamagedFrame extends Lane {
   readonly sequence: number
@@ -69,8 +106,11 @@ export interface FrameStore extends AsyncDisposable {
   crcOf(key: LaneKey, sequence: number): Promise<number | undefined>
   /** Held frames of one lane with sequence in [from, to], in order, CRC checked, damaged ones left out and listed. */
   read(key: LaneKey, from: number, to: number): AsyncIterable<StoredFrame>
-  /** Data frames of one source and stream that meet the range, by first event time, CRC checked. */
-  scan(range: FrameRange): AsyncIterable<StoredFrame>
+  /**
+   * Data frames of one source and stream that meet the range, by first event time, CRC checked: each
+   * by itself, or in a block with its neighbours.
+   */
+  scan(range: FrameRange): AsyncIterable<StoredFrame | StoredBlock>
   /**
    * Takes over from another store what is gone of a lane. What is held here stays held. On disk when
    * it resolves. @throws StorageError STORE_CLOSED, or the system's error.

@@ -1,9 +1,11 @@
 import { expect, test } from 'vitest'
-import { classFinder, expiredBuckets, type BucketFacts } from './retention.ts'
+import { classFinder, expiredBuckets, restingBucket, type BucketFacts } from './retention.ts'
 
 const HOUR = 3_600_000
 const buckets = (...bytes: number[]): BucketFacts[] =>
-  bytes.map((each, i) => ({ className: 'default', startMs: i * HOUR, bytes: each }))
+  bytes.map((each, i) => {
+    return { className: 'default', startMs: i * HOUR, bytes: each, idleMs: 0, segments: 0 }
+  })
 const starts = (found: readonly BucketFacts[]): number[] =>
   found.map(({ startMs }) => startMs / HOUR)
 
@@ -32,4 +34,17 @@ test('expiredBuckets - by size: the oldest until the rest fits, never the newest
   expect(within(14)).toEqual([0])
   expect(within(5)).toEqual([0, 1])
   expect(within(1)).toEqual([0, 1])
+})
+
+test('restingBucket - the oldest that is over, rests and has segments', () => {
+  const [first, second, third] = buckets(1, 1, 1).map((bucket) => {
+    return { ...bucket, idleMs: 60_000, segments: 1 }
+  }) as [BucketFacts, BucketFacts, BucketFacts]
+  const at = (nowMs: number, ...some: BucketFacts[]): number | undefined =>
+    restingBucket(some, HOUR, nowMs)?.startMs
+  expect(at(HOUR - 1, first, second)).toBeUndefined()
+  expect(at(HOUR, second, first)).toBe(0)
+  expect(at(3 * HOUR, third, second, first)).toBe(0)
+  expect(at(3 * HOUR, { ...first, segments: 0 }, second)).toBe(HOUR)
+  expect(at(3 * HOUR, { ...first, idleMs: 59_999 }, second)).toBe(HOUR)
 })

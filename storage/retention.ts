@@ -1,6 +1,6 @@
 // What retention takes away: whole buckets of ingest time, by age and by size, for each retention
-// class of streams. What goes is decided here, from names, times and sizes alone; storage/level/ does
-// the removing.
+// class of streams; and which of those that stay is to be compacted. Decided here, from names, times
+// and sizes alone; storage/level/ does the work.
 
 export interface RetentionClass {
   /** Its directory under `buckets/`. */
@@ -19,7 +19,14 @@ export interface BucketFacts {
   /** Ingest time of its first possible frame, ms since the Unix epoch. */
   readonly startMs: number
   readonly bytes: number
+  /** Since it was last written to in this life of the store; Infinity when it was not. */
+  readonly idleMs: number
+  /** How many of its files are not compacted. */
+  readonly segments: number
 }
+
+/** Frames that were on their way at a bucket's end have come by then. */
+const REST_MS = 60_000
 
 /** The class of streams that no other names. */
 export const DEFAULT_CLASS = 'default'
@@ -56,6 +63,21 @@ export function expiredBuckets(
     bytes -= bucket.bytes
   }
   return expired
+}
+
+/**
+ * The oldest bucket that is over, that nothing has come to for a while, and that is not compacted.
+ * What is repaired late comes to old buckets too.
+ */
+export function restingBucket(
+  buckets: readonly BucketFacts[],
+  bucketMs: number,
+  nowMs: number,
+): BucketFacts | undefined {
+  const resting = buckets.filter(({ startMs, idleMs, segments }) => {
+    return segments > 0 && startMs + bucketMs <= nowMs && idleMs >= Math.min(bucketMs, REST_MS)
+  })
+  return resting.toSorted((a, b) => a.startMs - b.startMs)[0]
 }
 
 function covers(pattern: string, stream: string): boolean {

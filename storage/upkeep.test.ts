@@ -13,7 +13,7 @@ test('upkeep - each class by its own limits, buckets of a class that is no more 
   const clock = new FakeClock()
   const beginMs = clock.nowUs() / 1000
   const at = (className: string, hour: number): BucketFacts => {
-    return { className, startMs: beginMs + hour * HOUR_MS, bytes: 7 }
+    return { className, startMs: beginMs + hour * HOUR_MS, bytes: 7, idleMs: 0, segments: 0 }
   }
   let buckets = [at('alerts', 0), at('default', 0), at('default', 4), at('former', 0)]
   const told: string[] = []
@@ -26,11 +26,13 @@ test('upkeep - each class by its own limits, buckets of a class that is no more 
         buckets = buckets.filter((each) => each.className !== className || each.startMs !== startMs)
         return true
       },
+      compact: async () => false,
       forgetLanes: async (beforeUs) => (forgottenUs = beforeUs),
     },
     clock,
     bucketMs: HOUR_MS,
     classes: CLASSES,
+    compacts: true,
     onTrimmed: async () => void told.push('told'),
     onError: (error) => told.push(String(error)),
   })
@@ -39,7 +41,7 @@ test('upkeep - each class by its own limits, buckets of a class that is no more 
   expect(told).toEqual([])
   await clock.advance(120_000)
   expect(told).toEqual(['default 0', 'former 0', 'told'])
-  expect(upkeep.counters).toEqual({ trimmedBuckets: 2, trimmedBytes: 14 })
+  expect(upkeep.counters).toMatchObject({ trimmedBuckets: 2, trimmedBytes: 14 })
   expect(clock.nowUs() - forgottenUs - LANE_MEMORY_US).toBeLessThan(60_000_000)
   await clock.advance(4 * HOUR_MS)
   await upkeep.stop()
@@ -54,11 +56,13 @@ test('upkeep - a round that fails says so, and the next one comes', async () => 
     store: {
       bucketFacts: () => Promise.reject(new Error('no disk')),
       trim: async () => false,
+      compact: async () => false,
       forgetLanes: async () => 0,
     },
     clock,
     bucketMs: HOUR_MS,
     classes: CLASSES,
+    compacts: true,
     onTrimmed: async () => undefined,
     onError: (error) => errors.push((error as Error).message),
   })
@@ -67,4 +71,50 @@ test('upkeep - a round that fails says so, and the next one comes', async () => 
   await upkeep.stop()
   await clock.advance(60_000)
   expect(errors).toEqual(['no disk', 'no disk'])
+})
+
+test('upkeep - buckets that are over are compacted one after another; what fails is left for a while', async () => {
+  const clock = new FakeClock()
+  const beginMs = clock.nowUs() / 1000
+  const buckets = [0, 1, 2].map((hour) => {
+    const startMs = beginMs + hour * HOUR_MS
+    return { className: 'default', startMs, bytes: 90, idleMs: Infinity, segments: 2 }
+  })
+  const told: string[] = []
+  let isFull = false
+  const upkeep = new Upkeep({
+    store: {
+      bucketFacts: async () => buckets.map((bucket) => ({ ...bucket })),
+      trim: async () => false,
+      compact: async (className, startMs) => {
+        if (isFull) throw new Error('disk full')
+        const bucket = buckets.find((each) => each.startMs === startMs)!
+        Object.assign(bucket, { bytes: 30, segments: 0 })
+        told.push(`${className} ${(startMs - beginMs) / HOUR_MS}`)
+        return true
+      },
+      forgetLanes: async () => 0,
+    },
+    clock,
+    bucketMs: HOUR_MS,
+    classes: [{ name: 'default', streams: ['*'], ageMs: Infinity, bytesMax: Infinity }],
+    compacts: true,
+    onTrimmed: async () => undefined,
+    onError: (error) => told.push((error as Error).message),
+  })
+  upkeep.start()
+  await clock.advance(2 * HOUR_MS + 15_000)
+  expect(told).toEqual(['default 0', 'default 1'])
+  expect(upkeep.counters).toMatchObject({
+    compactedBuckets: 2,
+    compactedFromBytes: 180,
+    compactedToBytes: 60,
+  })
+  isFull = true
+  await clock.advance(HOUR_MS + 60_000)
+  expect(told.slice(2)).toEqual(['disk full'])
+  isFull = false
+  await clock.advance(300_000)
+  expect(told.slice(3)).toEqual(['default 2'])
+  await upkeep.stop()
 })

@@ -32,6 +32,8 @@ export interface Config {
     readonly bucketUs: number
     /** Those named, in the order written, then `default`. */
     readonly retention: readonly RetentionSettings[]
+    /** Whether buckets that are over become columnar blocks. */
+    readonly compact: boolean
     readonly scrub: { readonly everyUs: number; readonly bytesPerSecond: number }
     readonly budgetBytes: number
     readonly http: {
@@ -106,6 +108,7 @@ export function resolveConfig(
     storage: {
       bucketUs: storage.bucket,
       retention: resolveRetention(settings),
+      compact: storage.compact,
       scrub: { everyUs: storage.scrub.every, bytesPerSecond: storage.scrub.rate },
       budgetBytes: storage.budget,
       http: storage.http,

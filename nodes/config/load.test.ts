@@ -55,6 +55,7 @@ describe('loadConfig', () => {
       storage: {
         bucketUs: 3_600_000_000,
         retention: [{ name: 'default', streams: ['*'] }],
+        compact: true,
         scrub: { everyUs: 604_800_000_000, bytesPerSecond: 8_388_608 },
         budgetBytes: 67_108_864,
         http: { host: '127.0.0.1', port: 0, advertise: 'auto' },

@@ -106,6 +106,7 @@ const TRANSPORT_SECTIONS = {
 const storage = z.strictObject({
   bucket: duration.refine((us) => us >= 1_000_000, 'must be at least 1s').prefault('1h'),
   retention: retention.prefault({}),
+  compact: z.boolean().prefault(true),
   scrub: z
     .strictObject({
       every: positiveDuration.prefault('7d'),

@@ -1,4 +1,5 @@
-// What goes on at a storage peer beside its traffic, for the sake of its disk: retention and the scrub.
+// What goes on at a storage peer beside its traffic, for the sake of its disk: retention, compaction and
+// the scrub.
 import { systemClock } from '../../mesh/index.ts'
 import { Scrub, Upkeep } from '../../storage/index.ts'
 import type { Config } from '../config/config.ts'
@@ -31,8 +32,9 @@ export class DiskCare implements AsyncDisposable {
       clock: systemClock,
       bucketMs: config.storage.bucketUs / 1000,
       classes: retentionClasses(config),
+      compacts: config.storage.compact,
       onTrimmed: () => latest.forget(store),
-      onError: warn('retention'),
+      onError: warn('upkeep'),
     })
     this.scrub = new Scrub({
       store,

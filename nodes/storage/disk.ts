@@ -103,6 +103,7 @@ export class StoreDisk implements AsyncDisposable {
         directory: directory.directory,
         bucketMs: config.storage.bucketUs / 1000,
         classOf: classFinder(retentionClasses(config)),
+        schemas,
       }),
     )
     const disk = new StoreDisk(directory, schemas, store, options)

@@ -11,6 +11,7 @@ import {
   EPOCHS,
   HOUR_US,
   plain,
+  scanFrames,
   seeded,
   START_US,
   testFrame,
@@ -97,7 +98,7 @@ export function frameStoreSuite(name: string, tested: FrameStoreUnderTest): void
       const late = testFrame({ sequence: 3, firstUs: START_US + 1 })
       const frames = [testFrame({ sequence: 1 }), testFrame({ sequence: 2 }), late]
       await store.append([...frames, testFrame({ sequence: 4, kind: 'end' })])
-      expect(plain(await collect(store.scan(EVERYTHING)))).toEqual(
+      expect(plain(await scanFrames(store, EVERYTHING))).toEqual(
         plain([late, frames[0]!, frames[1]!]),
       )
     })
@@ -109,7 +110,7 @@ export function frameStoreSuite(name: string, tested: FrameStoreUnderTest): void
       for (const when of ['open', 'reopened']) {
         for (let i = 0; i < 60; i++) {
           const range = randomRange(random)
-          const found = plain(await collect(store.scan(range)))
+          const found = plain(await scanFrames(store, range))
           expect(found, `${when}, range ${JSON.stringify(range)}`).toEqual(naiveScan(all, range))
         }
         await reopen()

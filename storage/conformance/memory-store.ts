@@ -1,6 +1,13 @@
 // A FrameStore in memory: for tests, for the simulator where no disk is wanted, and as the plain
 // statement of what a FrameStore does. It survives nothing. Damage and broken writes can be staged.
-import { IntervalSet, laneKey, readFrame, type Frame, type Lane, type LaneKey } from '../../mesh/index.ts'
+import {
+  IntervalSet,
+  laneKey,
+  readFrame,
+  type Frame,
+  type Lane,
+  type LaneKey,
+} from '../../mesh/index.ts'
 import { StorageError } from '../errors.ts'
 import type {
   DamagedFrame,
@@ -164,6 +171,12 @@ export class MemoryStore implements WritableStore {
     Object.assign(lane, { held: lane.held.minus(runs) })
     this.version += 1
     lane.changedAt = this.version
+  }
+
+  /** For tests: what a store does with a lane of which nothing has been held for long. */
+  forget(key: LaneKey): void {
+    this.byLane.delete(key)
+    this.version += 1
   }
 
   /** For tests: flips a bit of a held frame, as a bad disk would; it is found at the next read. */

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { encodeFrame, openFrame, NO_SCHEMA, SeededRandom } from '../../mesh/index.ts'
 import type { Epoch, Frame } from '../../mesh/index.ts'
-import type { StoredFrame } from '../frame-store.ts'
+import type { FrameRange, FrameStore, StoredFrame } from '../frame-store.ts'
 
 /** 2026-01-01T00:00:00Z, at the start of a bucket. */
 export const START_US = 1_767_225_600_000_000
@@ -71,4 +71,12 @@ export function plain(frames: readonly StoredFrame[]): string[] {
 export function seeded(seed: number): () => number {
   const random = new SeededRandom(seed)
   return () => random.next()
+}
+
+/** What a scan finds, where nothing is kept as columns: bodies of test frames are none. */
+export async function scanFrames(store: FrameStore, range: FrameRange): Promise<StoredFrame[]> {
+  return (await collect(store.scan(range))).map((item) => {
+    if ('frame' in item) return item
+    throw new Error(`a block of ${item.frames.length} frames`)
+  })
 }

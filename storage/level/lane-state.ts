@@ -17,8 +17,8 @@ export class BucketLane {
   readonly key: LaneKey
   readonly bucketMs: number
   held = new IntervalSet()
-  /** Segments of the bucket that hold frames of this lane. */
-  readonly segments = new IntervalSet()
+  /** Files of the bucket that hold frames of this lane, by number. */
+  segments = new IntervalSet()
   skipped = new IntervalSet()
   ended = 0
   lastIngestUs = 0

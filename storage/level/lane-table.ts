@@ -3,6 +3,8 @@ import type { LaneKey } from '../../mesh/index.ts'
 import { LaneState } from './lane-state.ts'
 
 export class LaneTable {
+  /** Grows with every change of what is held. */
+  version = 0
   private readonly byKey = new Map<LaneKey, LaneState>()
   private readonly bySource = new Map<string, LaneState[]>()
 
@@ -26,6 +28,12 @@ export class LaneTable {
   /** The lanes of one source and stream, one for each epoch. */
   of(stream: string, source: string): readonly LaneState[] {
     return this.bySource.get(sourceKey(stream, source)) ?? []
+  }
+
+  /** What is held of the lane has changed. */
+  changed(lane: LaneState): void {
+    this.version += 1
+    lane.changedAt = this.version
   }
 
   /** Forgets a lane of which nothing is held. */

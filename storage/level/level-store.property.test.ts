@@ -5,7 +5,15 @@ import path from 'node:path'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { laneKey } from '../../mesh/index.ts'
-import { collect, EPOCHS, HOUR_US, plain, START_US, testFrame } from '../conformance/test-frames.ts'
+import {
+  collect,
+  EPOCHS,
+  HOUR_US,
+  plain,
+  scanFrames,
+  START_US,
+  testFrame,
+} from '../conformance/test-frames.ts'
 import type { StoredFrame } from '../frame-store.ts'
 import { openLevelStore, type LevelStore } from './level-store.ts'
 
@@ -88,6 +96,18 @@ const trim = fc.integer({ min: 0, max: 3 }).map((hour): [string, Step] => [
   },
 ])
 
+const compact = fc.integer({ min: 0, max: 3 }).map((hour): [string, Step] => [
+  `hour ${hour} is compacted`,
+  async ({ store }) => {
+    const startMs = START_US / 1000 + hour * 3_600_000
+    const before = (await store.bucketFacts()).find((bucket) => bucket.startMs === startMs)
+    const isDone = await store.compact('default', startMs)
+    expect(isDone).toBe(before !== undefined && before.segments > 0)
+    const after = (await store.bucketFacts()).find((bucket) => bucket.startMs === startMs)
+    expect(after?.segments ?? 0).toBe(0)
+  },
+])
+
 /** As a crash leaves it. LevelDB may be removing a file at this very moment: then once more. */
 function copyLive(from: string, to: string): void {
   for (let tries = 1; ; tries++) {
@@ -152,14 +172,14 @@ async function check(
       ({ frame: a }, { frame: b }) =>
         a.firstUs - b.firstUs || a.epoch.localeCompare(b.epoch) || a.sequence - b.sequence,
     )
-    const found = await collect(store.scan({ stream: 'vehicle.motion', source, ...range }))
+    const found = await scanFrames(store, { stream: 'vehicle.motion', source, ...range })
     expect(plain(found)).toEqual(plain(meets))
   }
   expect(store.damaged()).toEqual([])
 }
 
 test('level store - agrees with a Map through appends, stops and crashes', async () => {
-  const step = fc.oneof({ weight: 6, arbitrary: append }, reopen, crash, tear, trim)
+  const step = fc.oneof({ weight: 6, arbitrary: append }, reopen, crash, tear, trim, compact)
   const rangeArbitrary = fc
     .tuple(fc.nat({ max: HOUR_US }), fc.nat({ max: HOUR_US }))
     .map(([from, span]) => ({ fromUs: START_US + from, toUs: START_US + from + span }))

@@ -9,11 +9,13 @@ import {
   EPOCHS,
   HOUR_US,
   plain,
+  scanFrames,
   START_US,
   testFrame,
   testRun,
 } from '../conformance/test-frames.ts'
 import type { StoredFrame } from '../frame-store.ts'
+import { filesOf, flip, snapshot } from './test-disk.ts'
 import { openLevelStore, type LevelStore, type LevelStoreOptions } from './level-store.ts'
 
 frameStoreSuite('level store', { open: (directory) => openLevelStore({ directory }) })
@@ -34,24 +36,6 @@ async function openIn(
   const store = await openLevelStore({ directory, ...options })
   opened.push({ store, directory })
   return { store, directory }
-}
-
-/** What a kill -9 leaves: the files as they are now. */
-function snapshot(directory: string): string {
-  const copy = fs.mkdtempSync(path.join(os.tmpdir(), 'skein-level-'))
-  fs.cpSync(directory, copy, { recursive: true })
-  return copy
-}
-
-function flip(file: string, at: number): void {
-  const bytes = fs.readFileSync(file)
-  bytes[at] = bytes[at]! ^ 0x10
-  fs.writeFileSync(file, bytes)
-}
-
-function filesOf(directory: string, suffix: string): string[] {
-  const names = fs.readdirSync(directory, { recursive: true, encoding: 'utf8' })
-  return names.filter((name) => name.endsWith(suffix)).map((name) => path.join(directory, name))
 }
 
 async function readAll(store: LevelStore): Promise<string[]> {
@@ -235,7 +219,7 @@ describe('level store and bit rot', () => {
         const { store: opened } = await openIn(copy)
         expect(await readAll(opened), `flip at ${at} of ${size}`).toEqual(plain(frames))
         const range = { stream: 'vehicle.motion', source: 'VH001', fromUs: 0, toUs: Infinity }
-        expect(plain(await collect(opened.scan(range)))).toEqual(plain(frames))
+        expect(plain(await scanFrames(opened, range))).toEqual(plain(frames))
         await opened.close()
       }
     },

@@ -12,9 +12,10 @@ import {
   laneKey,
   systemClock,
   type Clock,
-  type Frame,
   type Lane,
   type LaneKey,
+  type Schema,
+  type SchemaId,
 } from '../../mesh/index.ts'
 import { lockDirectory, type DirectoryLock } from '../directory-lock.ts'
 import { StorageError } from '../errors.ts'
@@ -24,20 +25,24 @@ import type {
   FrameStore,
   Gone,
   LaneRecord,
+  StoredBlock,
   StoredFrame,
 } from '../frame-store.ts'
 import { DEFAULT_CLASS, type BucketFacts } from '../retention.ts'
 import { Appender } from './appender.ts'
-import { Bucket, type FramePlace, type Location, type Search } from './bucket.ts'
+import { BlockCache } from './blocks/block-cache.ts'
+import { Bucket } from './bucket.ts'
 import { BucketTable } from './bucket-table.ts'
+import { compactInThread } from './blocks/compaction-thread.ts'
+import { DamageList } from './damage-list.ts'
 import { asWriteError, directoryBytes, makeDirectory } from './disk.ts'
 import { findBuckets, LOCK } from './find-buckets.ts'
+import { ALL_SEQUENCES, FrameFinder, type Located } from './frame-finder.ts'
 import { GoneRecords } from './gone-records.ts'
 import { HandlePool } from './handle-pool.ts'
 import { openIndex } from './index-database.ts'
 import { BucketLane, LaneState, skipRuns } from './lane-state.ts'
 import { LaneTable } from './lane-table.ts'
-import { eachOf, pagesOf } from './pages.ts'
 import { RECORD_HEADER_BYTES, type Pace } from './record.ts'
 import type { IndexDatabase } from './records.ts'
 import { Turns } from './turns.ts'
@@ -47,6 +52,8 @@ export interface LevelStoreOptions {
   readonly directory: string
   /** The retention class of a stream. Default: one class for all. */
   readonly classOf?: (stream: string) => string
+  /** Schemas of the frames, for compaction; frames of others stay as they are. Default: none. */
+  readonly schemas?: SchemaSource
   /** Span of ingest time in one directory, the grain of retention. Default one hour. */
   readonly bucketMs?: number
   /** Default 64 MiB. */
@@ -59,6 +66,12 @@ export interface LevelStoreOptions {
   readonly sync?: boolean
   /** Times its syncs. Default the system's. */
   readonly clock?: Clock
+}
+
+/** As much of a SchemaStore as is needed. */
+export interface SchemaSource {
+  get(id: SchemaId): Schema | undefined
+  list(): readonly Schema[]
 }
 
 /** A file with frames, as a scrub knows it. */
@@ -77,10 +90,7 @@ export interface NewestFrame {
 
 const OPEN_INDEXES_MAX = 8
 const OPEN_FILES_MAX = 64
-/** Frames read at the same time: the thread pool has four threads, some more keep them busy. */
-const READS_AT_ONCE = 16
-const ALL_TIME = { fromUs: -Infinity, toUs: Infinity }
-const ALL_SEQUENCES = { fromSequence: 1, toSequence: Infinity }
+const FOUND_BY_SCRUB = 'found by the scrub'
 
 /**
  * Opens the store in a directory, rebuilding what an unclean stop left open.
@@ -101,15 +111,20 @@ export async function openLevelStore(options: LevelStoreOptions): Promise<LevelS
 }
 
 export class LevelStore implements FrameStore {
-  version = 0
   private readonly options: Required<Omit<LevelStoreOptions, 'directory' | 'sync' | 'clock'>>
+  private readonly clock: Clock
   private readonly appender: Appender
   private readonly directory: string
   private readonly lock: DirectoryLock
   private readonly table = new LaneTable()
   private readonly buckets = new BucketTable()
   private readonly gone: GoneRecords
-  private readonly damage = new Map<string, DamagedFrame>()
+  private readonly damage = new DamageList()
+  private readonly finder = new FrameFinder({
+    lanes: this.table,
+    buckets: this.buckets,
+    damage: this.damage,
+  })
   private readonly files = new HandlePool<number>({
     openMax: OPEN_FILES_MAX,
     open: async (file) => fs.openSync(file, 'r'),
@@ -124,6 +139,10 @@ export class LevelStore implements FrameStore {
   private readonly turns = new Turns()
   /** One change of what is gone at a time. */
   private readonly goneTurns = new Turns()
+  /** One trimming or compaction at a time. */
+  private readonly reshaping = new Turns()
+  private readonly stopping = new AbortController()
+  private readonly cache = new BlockCache()
   private failure: StorageError | undefined
   private closing: Promise<void> | undefined
 
@@ -134,8 +153,10 @@ export class LevelStore implements FrameStore {
       segmentFramesMax: options.segmentFramesMax ?? 1 << 18,
       warmBucketsMax: options.warmBucketsMax ?? 4,
       classOf: options.classOf ?? (() => DEFAULT_CLASS),
+      schemas: options.schemas ?? { get: () => undefined, list: () => [] },
     }
     const { sync = true, clock = systemClock } = options
+    this.clock = clock
     this.appender = new Appender({ sync, clock })
     this.directory = directory
     this.lock = lock
@@ -149,14 +170,18 @@ export class LevelStore implements FrameStore {
       const bucket = this.addBucket(className, startMs)
       const { lanes, damage, lost } = await bucket.load()
       for (const part of lanes.values()) this.table.take(part.key).addBucket(bucket.id, part)
-      for (const { lane, sequence, reason } of damage) this.listDamage(lane, sequence, reason)
-      for (const frame of lost) this.damage.set(nameOf(frame), frame)
+      for (const { lane, runs, reason } of damage) {
+        this.damage.addSequences(lane, new IntervalSet(runs), reason)
+      }
+      for (const frame of lost) this.damage.add(frame)
     }
     for (const [key, gone] of await this.gone.load()) this.table.take(key).learn(gone)
-    for (const [name, frame] of this.damage) {
-      const lane = this.table.get(laneKey(frame.source, frame.stream, frame.epoch))
-      if (lane?.held.has(frame.sequence) === true) this.damage.delete(name)
-    }
+    this.damage.retain((key, sequence) => this.table.get(key)?.held.has(sequence) !== true)
+  }
+
+  /** Grows with every change of what is held. */
+  get version(): number {
+    return this.table.version
   }
 
   append(frames: readonly StoredFrame[], onWritten?: () => void): Promise<void> {
@@ -185,22 +210,10 @@ export class LevelStore implements FrameStore {
     return (await this.crcsOf(key, [sequence])).get(sequence)
   }
 
-  /** CRCs of those of the sequences that are held; one pass over the index for all of them. */
+  /** CRCs of those of the sequences that are held. */
   async crcsOf(key: LaneKey, sequences: readonly number[]): Promise<Map<number, number>> {
     const state = this.table.get(key)
-    const wanted = new Set(sequences.filter((sequence) => state?.held.has(sequence) ?? false))
-    const crcs = new Map<number, number>()
-    if (state === undefined || wanted.size === 0) return crcs
-    const search = {
-      ...ALL_TIME,
-      fromSequence: Math.min(...wanted),
-      toSequence: Math.max(...wanted),
-      sequences: wanted,
-    }
-    for (const { sequence, crc } of (await this.locate(state, search, wanted.size)).values()) {
-      crcs.set(sequence, crc)
-    }
-    return crcs
+    return state === undefined ? new Map() : this.finder.crcsOf(state, sequences)
   }
 
   async *read(key: LaneKey, from: number, to: number): AsyncGenerator<StoredFrame> {
@@ -208,33 +221,21 @@ export class LevelStore implements FrameStore {
     const first = Math.max(1, Math.ceil(from))
     const last = Math.min(state?.held.last ?? 0, Math.floor(to))
     if (state === undefined || last < first) return
-    const wanted = state.held.and(new IntervalSet([first, last]))
-    for (const page of pagesOf(wanted)) {
-      const search = { ...ALL_TIME, fromSequence: page.first, toSequence: page.last }
-      const found = await this.locate(state, search, page.size)
-      const places = [...found.values()].sort((a, b) => a.sequence - b.sequence)
-      yield* this.readAll(places.map((place) => ({ state, place })))
-      if (found.size >= page.size) continue
-      for (const sequence of eachOf(wanted, page.first, page.last)) {
-        // Named as held, yet neither the index nor, read anew, the segments know where.
-        if (!found.has(sequence)) this.forget(state, sequence, 0, 'not in the index')
-      }
-    }
+    yield* this.finder.read(state, state.held.and(new IntervalSet([first, last])))
   }
 
-  async *scan({ stream, source, fromUs, toUs }: FrameRange): AsyncGenerator<StoredFrame> {
+  async *scan({
+    stream,
+    source,
+    fromUs,
+    toUs,
+  }: FrameRange): AsyncGenerator<StoredFrame | StoredBlock> {
     const search = { ...ALL_SEQUENCES, fromUs, toUs, dataOnly: true }
-    const found: { state: LaneState; place: Location }[] = []
+    const found: Located[] = []
     for (const state of this.table.of(stream, source)) {
-      for (const place of (await this.locate(state, search)).values()) found.push({ state, place })
+      found.push(...(await this.finder.locate(state, search)).values())
     }
-    found.sort(
-      (a, b) =>
-        a.place.firstUs - b.place.firstUs ||
-        (a.state.epoch < b.state.epoch ? -1 : Number(a.state.epoch > b.state.epoch)) ||
-        a.place.sequence - b.place.sequence,
-    )
-    yield* this.readAll(found)
+    yield* this.finder.scan(found.sort(byTime))
   }
 
   learnGone({ source, stream, epoch }: Lane, gone: Gone): Promise<void> {
@@ -248,21 +249,52 @@ export class LevelStore implements FrameStore {
       await this.gone.put([[key, learned.gone()]])
       const state = this.table.take(key)
       state.learn(gone)
-      this.changed(state)
+      this.table.changed(state)
     })
   }
 
   /** What retention chooses from. Bytes are of files, the index included. */
   async bucketFacts(): Promise<BucketFacts[]> {
+    const nowMs = this.clock.monotonicMs()
     const facts: BucketFacts[] = []
     for (const bucket of this.buckets.values()) {
-      const { className, startMs, directory } = bucket
+      const { className, startMs, directory, writtenMs } = bucket
       // One that is cold changes no more.
       const known = bucket.lanes === undefined ? bucket.fileBytes : undefined
       bucket.fileBytes = known ?? (await directoryBytes(directory))
-      facts.push({ className, startMs, bytes: bucket.fileBytes })
+      const idleMs = nowMs - writtenMs
+      facts.push({ className, startMs, bytes: bucket.fileBytes, idleMs, segments: bucket.segments })
     }
     return facts
+  }
+
+  /**
+   * Rewrites the segments of a bucket as block files. Frames can be added to it and read from it
+   * meanwhile. False when there is no such bucket, or nothing to do.
+   * @throws StorageError STORE_CLOSED, or the system's error; then all is as it was.
+   */
+  compact(className: string, startMs: number): Promise<boolean> {
+    return this.reshaping.take(async () => {
+      this.checkOpen()
+      const bucket = this.buckets.at(className, startMs)
+      if (bucket === undefined || bucket.segments === 0) return false
+      await this.turns.take(async () => {
+        // Once cool, all of it is in finished segments.
+        await this.coolBucket(bucket)
+        await this.makeWarm(bucket)
+        bucket.isPinned = true
+      })
+      try {
+        const held = new Map<LaneKey, IntervalSet>()
+        for (const group of bucket.uncompacted()) await this.compactGroup(bucket, group, held)
+        await this.finder.noteMissing(bucket, held)
+      } finally {
+        bucket.isPinned = false
+        bucket.fileBytes = undefined
+        await this.turns.take(() => this.coolBucket(bucket))
+      }
+      return true
+    })
   }
 
   /**
@@ -270,27 +302,23 @@ export class LevelStore implements FrameStore {
    * frames go. False when there is no such bucket, or frames came to it meanwhile.
    */
   trim(className: string, startMs: number): Promise<boolean> {
-    return this.goneTurns.take(async () => {
+    return this.reshaping.take(async () => {
       this.checkOpen()
       const bucket = this.buckets.at(className, startMs)
       if (bucket === undefined) return false
       await this.turns.take(() => this.coolBucket(bucket))
       const { lanes } = await bucket.load()
-      for (const { lane, sequence } of bucket.damagedNames()) {
-        lanes.get(lane)?.held.add(sequence)
+      for (const { lane, runs } of bucket.damageNotes()) {
+        lanes.get(lane)?.held.addAll(new IntervalSet(runs))
       }
-      const records = Array.from(lanes.values(), (part): [LaneKey, Gone] => [
-        part.key,
-        this.table.take(part.key).gone(part),
-      ])
-      await this.gone.put(records)
-      return this.turns.take(async () => {
-        if (bucket.lanes !== undefined) return false
-        this.buckets.delete(bucket)
-        this.version += 1
-        for (const part of lanes.values()) this.trimLane(bucket, part)
-        await bucket.remove()
-        return true
+      return this.goneTurns.take(async () => {
+        await this.gone.put(
+          Array.from(lanes.values(), (part): [LaneKey, Gone] => [
+            part.key,
+            this.table.take(part.key).gone(part),
+          ]),
+        )
+        return this.turns.take(() => this.removeBucket(bucket, lanes))
       })
     })
   }
@@ -300,7 +328,7 @@ export class LevelStore implements FrameStore {
     const buckets = [...this.buckets.values()].sort((a, b) => a.startMs - b.startMs)
     return buckets.flatMap((bucket) => {
       const { className, startMs } = bucket
-      return bucket.finished().map((number) => ({ className, startMs, number }))
+      return Array.from(bucket.finishedFiles(), (number) => ({ className, startMs, number }))
     })
   }
 
@@ -312,12 +340,16 @@ export class LevelStore implements FrameStore {
   async verify({ className, startMs, number }: StoreFile, pace: Pace): Promise<number> {
     const bucket = this.buckets.at(className, startMs)
     if (bucket === undefined) return 0
-    const places = await bucket.verify(number, pace)
+    const { places, blocks } = await bucket.verify(number, pace)
     const held = places.filter(
       ({ lane, location }) => this.table.get(lane)?.held.has(location.sequence) === true,
     )
-    await this.noteDamage(bucket, held, 'found by the scrub')
-    return held.length
+    await this.finder.noteDamage(bucket, held, FOUND_BY_SCRUB)
+    let damaged = held.length
+    for (const block of blocks) {
+      damaged += await this.finder.noteBlock(bucket, block, FOUND_BY_SCRUB)
+    }
+    return damaged
   }
 
   /** Forgets lanes of which nothing is held and nothing was heard since. Returns how many. */
@@ -329,13 +361,13 @@ export class LevelStore implements FrameStore {
       if (old.length === 0) return 0
       await this.gone.delete(old.map(({ key }) => key))
       for (const state of old) this.table.delete(state)
-      this.version += 1
+      this.table.version += 1
       return old.length
     })
   }
 
   damaged(): readonly DamagedFrame[] {
-    return [...this.damage.values()]
+    return this.damage.list()
   }
 
   /** The newest data frame of each lane, from memory. */
@@ -368,7 +400,7 @@ export class LevelStore implements FrameStore {
       try {
         for (const bucket of this.buckets.values()) {
           if (bucket.lanes === undefined) continue
-          await this.noteDamage(bucket, await bucket.recheck(), 'lost with a failed write')
+          await this.finder.noteDamage(bucket, await bucket.recheck(), 'lost with a failed write')
         }
         await this.appender.probe(path.join(this.directory, 'probe'))
         this.failure = undefined
@@ -379,7 +411,10 @@ export class LevelStore implements FrameStore {
   }
 
   close(): Promise<void> {
-    this.closing ??= this.turns.take(() => this.closeNow())
+    if (this.closing === undefined) {
+      this.stopping.abort(new StorageError('STORE_CLOSED', 'the store is closed'))
+      this.closing = this.reshaping.take(() => this.turns.take(() => this.closeNow()))
+    }
     return this.closing
   }
 
@@ -395,8 +430,12 @@ export class LevelStore implements FrameStore {
       for (const bucket of groups.keys()) await this.makeWarm(bucket)
       const noted = onWritten === undefined ? undefined : onLast(groups.size, onWritten)
       await Promise.all([...groups].map(([bucket, group]) => bucket.write(group, noted)))
-      this.version += 1
-      for (const [bucket, group] of groups) this.take(bucket, group)
+      this.table.version += 1
+      const nowMs = this.clock.monotonicMs()
+      for (const [bucket, group] of groups) {
+        bucket.writtenMs = nowMs
+        this.take(bucket, group)
+      }
       if (this.buckets.warm().length > this.options.warmBucketsMax) {
         void this.turns.take(() => this.coolOldest([...groups.keys()]))
       }
@@ -433,7 +472,7 @@ export class LevelStore implements FrameStore {
       const state = this.table.take(frame.laneKey)
       const part = partOf(state, lanes, bucket.startMs)
       state.add(frame, ingestUs)
-      state.changedAt = this.version
+      state.changedAt = this.table.version
       part.add(frame, ingestUs, segment.number)
       segment.note(part, frame, ingestUs, offset)
       offset += RECORD_HEADER_BYTES + frame.bytes.length
@@ -442,7 +481,7 @@ export class LevelStore implements FrameStore {
         state.skipped.addAll(runs)
         part.skipped.addAll(runs)
       }
-      if (this.damage.size > 0) this.damage.delete(nameOf(frame))
+      if (!this.damage.isEmpty) this.damage.delete(frame)
     }
   }
 
@@ -457,6 +496,8 @@ export class LevelStore implements FrameStore {
       appender: this.appender,
       files: this.files,
       indexes: this.indexes,
+      cache: this.cache,
+      schemaOf: (id) => this.options.schemas.get(id),
       directory: path.join(this.directory, className, String(startMs)),
     })
     this.buckets.add(bucket)
@@ -473,7 +514,7 @@ export class LevelStore implements FrameStore {
   private async coolOldest(written: readonly Bucket[]): Promise<void> {
     if (this.closing !== undefined || this.failure !== undefined) return
     const warm = this.buckets.warm()
-    const others = warm.filter((bucket) => !written.includes(bucket))
+    const others = warm.filter((bucket) => !written.includes(bucket) && !bucket.isPinned)
     others.sort((a, b) => a.startMs - b.startMs)
     const excess = Math.max(0, warm.length - this.options.warmBucketsMax)
     try {
@@ -494,95 +535,43 @@ export class LevelStore implements FrameStore {
     bucket.lanes = undefined
   }
 
-  /** Where the frames that pass stand, by sequence; of two copies the one that is newer in its bucket. */
-  private async locate(
-    state: LaneState,
-    search: Search,
-    wanted = Infinity,
-  ): Promise<Map<number, Location>> {
-    const found = new Map<number, Location>()
-    const buckets = this.buckets.warm().filter(({ lanes }) => lanes!.has(state.key))
-    for (const id of state.extents.overlapping(search)) buckets.push(this.buckets.get(id)!)
-    // The newest bucket first: what is asked for twice is most often recent.
-    for (const bucket of buckets.sort((a, b) => b.startMs - a.startMs)) {
-      if (found.size >= wanted) break
-      for (const place of await bucket.find(state.key, search, wanted - found.size)) {
-        if (state.held.has(place.sequence) && !found.has(place.sequence)) {
-          found.set(place.sequence, place)
-        }
-      }
-    }
-    return found
-  }
-
-  private async *readAll(
-    places: readonly { state: LaneState; place: Location }[],
-  ): AsyncGenerator<StoredFrame> {
-    for (let i = 0; i < places.length; i += READS_AT_ONCE) {
-      const some = places.slice(i, i + READS_AT_ONCE)
-      const frames = await Promise.all(some.map(({ state, place }) => this.readOne(state, place)))
-      for (const frame of frames) if (frame !== undefined) yield frame
-    }
-  }
-
-  private async readOne(state: LaneState, place: Location): Promise<StoredFrame | undefined> {
-    const record = await place.bucket.read(place)
-    if (typeof record === 'string') {
-      await this.noteDamage(place.bucket, [{ lane: state.key, location: place }], record)
-      return undefined
-    }
-    const { frame, ingestUs } = record
-    if (frame.laneKey !== state.key || frame.sequence !== place.sequence) {
-      const what = 'another frame stands there'
-      await this.noteDamage(place.bucket, [{ lane: state.key, location: place }], what)
-      return undefined
-    }
-    return { frame, ingestUs }
-  }
-
-  private async noteDamage(
+  /** Adds to `held` what the block file has of each lane. */
+  private async compactGroup(
     bucket: Bucket,
-    places: readonly FramePlace[],
-    reason: string,
+    segments: readonly number[],
+    held: Map<LaneKey, IntervalSet>,
   ): Promise<void> {
-    // A reader that began before retention came finds nothing there; that is no damage.
-    if (bucket.isRemoved || places.length === 0) return
-    for (const { lane, location } of places) {
-      this.forget(this.table.take(lane), location.sequence, location.count, reason)
-      bucket.lanes?.get(lane)?.remove(location.sequence, location.count)
+    const { directory, startMs } = bucket
+    const { number, unfinished } = bucket.nextBlockFile()
+    const schemas = this.options.schemas.list().map(({ json }) => json)
+    const made = await compactInThread(
+      { directory, startMs, segments, file: unfinished, schemas },
+      this.stopping.signal,
+    )
+    await bucket.adoptBlocks(number, segments, made)
+    for (const [key, { runs }] of made.lanes) {
+      held.set(key, (held.get(key) ?? new IntervalSet()).or(new IntervalSet(runs)))
     }
-    // Should the note not reach the disk, the next read finds the damage again.
-    await bucket.noteDamage(places, reason).catch(() => undefined)
   }
 
-  private forget(state: LaneState, sequence: number, count: number, reason: string): void {
-    if (!state.held.has(sequence)) return
-    state.remove(sequence, count)
-    this.listDamage(state.key, sequence, reason)
-    this.changed(state)
-  }
-
-  private changed(state: LaneState): void {
-    this.version += 1
-    state.changedAt = this.version
+  /** False, and nothing happened, when frames came to it since its lanes were read. */
+  private async removeBucket(
+    bucket: Bucket,
+    lanes: ReadonlyMap<LaneKey, BucketLane>,
+  ): Promise<boolean> {
+    if (bucket.lanes !== undefined) return false
+    this.buckets.delete(bucket)
+    this.table.version += 1
+    for (const part of lanes.values()) this.trimLane(bucket, part)
+    this.damage.retain((key, sequence) => this.table.get(key)?.trimmed.has(sequence) !== true)
+    await bucket.remove()
+    return true
   }
 
   private trimLane(bucket: Bucket, part: BucketLane): void {
     const state = this.table.take(part.key)
     state.trimBucket(bucket.id, part)
-    state.changedAt = this.version
-    for (const frame of this.damage.values()) {
-      const isTrimmed = state.trimmed.has(frame.sequence)
-      if (isTrimmed && laneKey(frame.source, frame.stream, frame.epoch) === state.key) {
-        this.damage.delete(nameOf(frame))
-      }
-    }
-  }
-
-  private listDamage(key: LaneKey, sequence: number, reason: string): void {
-    const { source, stream, epoch } = this.table.take(key)
-    const frame = { source, stream, epoch, sequence, reason }
-    this.damage.set(nameOf(frame), frame)
+    state.changedAt = this.table.version
   }
 
   private fail(error: unknown): StorageError {
@@ -629,6 +618,10 @@ function partOf(state: LaneState, lanes: Map<LaneKey, BucketLane>, startMs: numb
   return part
 }
 
-function nameOf({ stream, source, epoch, sequence }: Omit<DamagedFrame, 'reason'> | Frame): string {
-  return `${stream}\0${source}\0${epoch}\0${sequence}`
+function byTime(a: Located, b: Located): number {
+  return (
+    a.location.firstUs - b.location.firstUs ||
+    (a.state.epoch < b.state.epoch ? -1 : Number(a.state.epoch > b.state.epoch)) ||
+    a.location.sequence - b.location.sequence
+  )
 }

@@ -21,6 +21,7 @@ const FRAME_MAGIC = Buffer.from('SKF\x01', 'latin1')
 /** Four of the largest frames: a window always holds a whole record. */
 const SCAN_WINDOW_BYTES = 4 * FRAME_BYTES_MAX
 const U32 = 0x1_0000_0000
+const CHECK_SEED = 0x9747b28c
 
 export function writeSegmentHeader(into: Buffer, bucketStartMs: number): void {
   into.writeUInt32LE(SEGMENT_MAGIC, 0)
@@ -47,15 +48,17 @@ export function writeRecord(
   into.set(bytes, at + RECORD_HEADER_BYTES)
 }
 
-/** Murmur3's mixing over the five numbers: cheap, and a changed bit changes about half the others. */
 function recordCheck(offset: number, length: number, low: number, high: number, crc: number) {
-  let h = 0x9747b28c
-  h = mix(h, offset)
-  h = mix(h, length)
-  h = mix(h, low)
-  h = mix(h, high)
-  h = mix(h, crc)
-  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b)
+  return finish(mix(mix(mix(mix(mix(CHECK_SEED, offset), length), low), high), crc))
+}
+
+/** Murmur3's mixing over a few numbers: cheap, and a changed bit changes about half the others. */
+export function mixWords(...words: readonly number[]): number {
+  return finish(words.reduce(mix, CHECK_SEED))
+}
+
+function finish(hash: number): number {
+  let h = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
   return (h ^ (h >>> 16)) >>> 0
 }
@@ -99,12 +102,6 @@ export function readRecord(bytes: Buffer, offset: number): SegmentRecord | strin
   return { offset, frame, ingestUs: bytes.readUInt32LE(4) + bytes.readUInt32LE(8) * U32 }
 }
 
-export interface SegmentScan {
-  /** Bytes that belong to no readable record: damage, or the torn end of an unclean stop. */
-  readonly lostBytes: number
-  readonly frames: number
-}
-
 /** Called with what was just read; resolves when more may be. */
 export type Pace = (bytes: number) => Promise<void>
 
@@ -116,45 +113,50 @@ export async function scanSegment(
   fd: number,
   visit: (record: SegmentRecord) => void,
   pace: Pace = () => Promise.resolve(),
-): Promise<SegmentScan> {
+): Promise<void> {
   const size = fs.fstatSync(fd).size
   const window = Buffer.allocUnsafeSlow(Math.min(SCAN_WINDOW_BYTES, Math.max(size, 1)))
-  let frames = 0
-  let goodBytes = 0
   let offset = SEGMENT_HEADER_BYTES
   while (offset < size) {
     const got = await readFully(fd, window, Math.min(window.length, size - offset), offset)
     await pace(got)
     const isLast = offset + got >= size
-    let at = 0
-    while (at + RECORD_HEADER_BYTES + FRAME_HEADER_BYTES <= got) {
-      const length = claimedBytes(window, at, offset + at)
-      if (length === undefined) {
-        at = nextRecordAt(window, at + 1, got)
-        continue
-      }
-      const end = at + RECORD_HEADER_BYTES + length
-      // The rest of it is in the next window; at the end of the file it is a torn write.
-      if (end > got && !isLast) break
-      const record = end > got ? 'short' : readRecord(window.subarray(at, end), offset + at)
-      if (typeof record !== 'string') {
-        visit(record)
-        frames++
-        goodBytes += end - at
-        at = end
-      } else {
-        at = end > got ? nextRecordAt(window, at + 1, got) : end
-      }
-    }
+    offset += scanRecords(window.subarray(0, got), offset, isLast, visit)
     if (isLast) break
-    offset += at
   }
-  return { frames, lostBytes: Math.max(0, size - SEGMENT_HEADER_BYTES - goodBytes) }
 }
 
-/** Where the next frame's magic allows a record to begin; close to `end` when there is none. */
-function nextRecordAt(window: Buffer, from: number, end: number): number {
-  const magicAt = window.subarray(0, end).indexOf(FRAME_MAGIC, from + RECORD_HEADER_BYTES)
+/**
+ * As scanSegment, of a stretch of a segment that begins at `offset`. Returns how many bytes are done
+ * with: the rest may be the begin of a record, unless the stretch is the last.
+ */
+export function scanRecords(
+  bytes: Buffer,
+  offset: number,
+  isLast: boolean,
+  visit: (record: SegmentRecord) => void,
+): number {
+  let at = 0
+  while (at + RECORD_HEADER_BYTES + FRAME_HEADER_BYTES <= bytes.length) {
+    const length = claimedBytes(bytes, at, offset + at)
+    if (length === undefined) {
+      at = nextRecordAt(bytes, at + 1)
+      continue
+    }
+    const end = at + RECORD_HEADER_BYTES + length
+    const isWhole = end <= bytes.length
+    // The rest of it is in the next stretch; at the end of the file it is a torn write.
+    if (!isWhole && !isLast) break
+    const record = isWhole ? readRecord(bytes.subarray(at, end), offset + at) : 'short'
+    if (typeof record !== 'string') visit(record)
+    at = isWhole ? end : nextRecordAt(bytes, at + 1)
+  }
+  return at
+}
+
+/** Where the next frame's magic allows a record to begin; close to the end when there is none. */
+function nextRecordAt(bytes: Buffer, from: number): number {
+  const magicAt = bytes.indexOf(FRAME_MAGIC, from + RECORD_HEADER_BYTES)
   if (magicAt >= 0) return magicAt - RECORD_HEADER_BYTES
-  return Math.max(from, end - RECORD_HEADER_BYTES - FRAME_MAGIC.length + 1)
+  return Math.max(from, bytes.length - RECORD_HEADER_BYTES - FRAME_MAGIC.length + 1)
 }

@@ -2,11 +2,12 @@
 // from the segments, and is wherever it does not add up; LevelDB as we can get it does not verify its
 // blocks, so every value carries its own CRC-32.
 //
-//   s segment                 summary of a finished segment (JSON)
+//   s file                    summary of a finished file (JSON)
 //   l segment lane chunk      entries u32 | chunks u32 | last ingest µs f64 | entries of 40 bytes
 //   b lane                    what the bucket holds of the lane: numbers as f64
 //   B                         which segments the b records sum up, and how many b records (JSON)
-//   d segment offset          a damaged record: the frame it held (JSON)
+//   c file lane               where the lane's blocks are in a block file (block-index.ts)
+//   d file offset             a damaged record or block: the frames it held (JSON)
 //
 // Keys of one segment come one after another, in the order they are written, so LevelDB only moves
 // the files of older segments and never merges them.
@@ -23,7 +24,7 @@ import {
   withCrc,
   type IndexDatabase,
 } from './records.ts'
-import type { MemorySegment, SegmentSummary } from './segment.ts'
+import type { MemorySegment, FileSummary } from './segment.ts'
 
 /** Entries in one record (40 KiB): more of one lane and segment go into further chunks. */
 const CHUNK_ENTRIES = 1024
@@ -33,8 +34,8 @@ const LANES_PER_TURN = 256
 const BUCKET_KEY = Buffer.from('B')
 
 export interface BucketSummary {
-  /** [segment, bytes] of each segment summed up. */
-  readonly segments: readonly (readonly [number, number])[]
+  /** [number, bytes] of each file summed up. */
+  readonly files: readonly (readonly [number, number])[]
   readonly lanes: number
 }
 
@@ -42,7 +43,8 @@ export interface DamageNote {
   readonly segment: number
   readonly offset: number
   readonly lane: LaneKey
-  readonly sequence: number
+  /** Sequences of the frames it held, as a flat array [a0, b0, …]. */
+  readonly runs: readonly number[]
   readonly reason: string
 }
 
@@ -69,14 +71,22 @@ export async function putSegment(db: IndexDatabase, segment: MemorySegment): Pro
     }
     await db.batch(operations, { sync: true })
   }
-  const key = numberKey('s', segment.number)
-  await db.put(key, jsonValue(key, segment.summary()), { sync: true })
+  await putSummary(db, segment.number, segment.summary())
 }
 
-export async function getSegments(db: IndexDatabase): Promise<Map<number, SegmentSummary>> {
-  const found = new Map<number, SegmentSummary>()
+export async function putSummary(
+  db: IndexDatabase,
+  file: number,
+  summary: FileSummary,
+): Promise<void> {
+  const key = numberKey('s', file)
+  await db.put(key, jsonValue(key, summary), { sync: true })
+}
+
+export async function getSummaries(db: IndexDatabase): Promise<Map<number, FileSummary>> {
+  const found = new Map<number, FileSummary>()
   for await (const [key, value] of entriesWith(db, 's')) {
-    const summary = parseJson(key, value) as SegmentSummary | undefined
+    const summary = parseJson(key, value) as FileSummary | undefined
     if (summary !== undefined) found.set(key.readUInt32BE(1), summary)
   }
   return found
@@ -119,7 +129,7 @@ export async function getLane(
 export async function getSegmentLanes(
   db: IndexDatabase,
   segment: number,
-  summary: SegmentSummary,
+  summary: FileSummary,
 ): Promise<(LaneChunk & { readonly lane: LaneKey })[] | undefined> {
   const found: (LaneChunk & { readonly lane: LaneKey })[] = []
   let lanes = 0
@@ -135,17 +145,19 @@ export async function getSegmentLanes(
   return lanes === summary.lanes && frames === summary.frames ? found : undefined
 }
 
-/** Forgets a segment whose file turned out to hold something else; `putSegment` may follow. */
-export async function dropSegment(db: IndexDatabase, segment: number): Promise<void> {
-  await db.clear({ gte: numberKey('l', segment), lt: numberKey('l', segment + 1) })
-  await db.del(numberKey('s', segment), { sync: true })
+/** Forgets a file that is gone, or turned out to hold something else. */
+export async function dropFile(db: IndexDatabase, file: number): Promise<void> {
+  for (const kind of ['l', 'c']) {
+    await db.clear({ gte: numberKey(kind, file), lt: numberKey(kind, file + 1) })
+  }
+  await db.del(numberKey('s', file), { sync: true })
 }
 
 /** Writes what a bucket holds of each lane, then the record that says for which segments that is so. */
 export async function putBucket(
   db: IndexDatabase,
   lanes: ReadonlyMap<LaneKey, BucketLane>,
-  segments: BucketSummary['segments'],
+  files: BucketSummary['files'],
 ): Promise<void> {
   let operations = []
   for (const lane of lanes.values()) {
@@ -155,7 +167,7 @@ export async function putBucket(
     await db.batch(operations, { sync: true })
     operations = []
   }
-  const summary: BucketSummary = { segments, lanes: lanes.size }
+  const summary: BucketSummary = { files, lanes: lanes.size }
   operations.push({ type: 'put' as const, key: BUCKET_KEY, value: jsonValue(BUCKET_KEY, summary) })
   await db.batch(operations, { sync: true })
 }

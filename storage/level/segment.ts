@@ -2,10 +2,10 @@
 // index to be written (level/bucket.ts). A segment is written by one life of a store only; after any
 // stop the next frames go to a new file, so nothing is ever appended behind a torn end.
 import fs from 'node:fs'
-import path from 'node:path'
 import type { Frame, LaneKey } from '../../mesh/index.ts'
 import type { StoredFrame } from '../frame-store.ts'
 import type { Appender } from './appender.ts'
+import type { BucketFile } from './bucket-files.ts'
 import { FrameTable } from './frame-table.ts'
 import type { BucketLane } from './lane-state.ts'
 import {
@@ -15,8 +15,9 @@ import {
   writeSegmentHeader,
 } from './record.ts'
 
-/** What the index says of a finished segment. */
-export interface SegmentSummary {
+/** What the index says of a finished file. */
+export interface FileSummary {
+  readonly kind: BucketFile['kind']
   readonly bytes: number
   readonly frames: number
   readonly lanes: number
@@ -117,9 +118,16 @@ export class MemorySegment {
     for (let next = this.heads[slot]!; next > 0; next = this.table.link(next - 1)) yield next - 1
   }
 
-  summary(): SegmentSummary {
+  summary(): FileSummary {
     const { bytes, firstUs, lastUs } = this
-    return { bytes, frames: this.table.length, lanes: this.lanes.length, firstUs, lastUs }
+    return {
+      kind: 'segment',
+      bytes,
+      frames: this.table.length,
+      lanes: this.lanes.length,
+      firstUs,
+      lastUs,
+    }
   }
 
   /** No more writes: the file is closed, the entries stay until the index has them. */
@@ -143,20 +151,4 @@ export class MemorySegment {
     this.buffer.copy(grown, 0, 0, SEGMENT_HEADER_BYTES)
     this.buffer = grown
   }
-}
-
-/** File name of a segment; six digits so that a listing is in order. */
-export function segmentName(segment: number): string {
-  return `${String(segment).padStart(6, '0')}.seg`
-}
-
-/** Sizes of the segment files of a directory, by number, in order. */
-export function segmentFiles(directory: string): Map<number, number> {
-  const sizes = new Map<number, number>()
-  for (const name of fs.readdirSync(directory).sort()) {
-    const match = /^(\d{6,})\.seg$/.exec(name)
-    if (match === null) continue
-    sizes.set(Number(match[1]), fs.statSync(path.join(directory, name)).size)
-  }
-  return sizes
 }

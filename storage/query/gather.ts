@@ -1,5 +1,6 @@
 // The two things a store gathers in a window: rows as they are, or buckets summed up.
-import { addRow, type BucketPartial } from './aggregate.ts'
+import type { Cell } from '../frame-store.ts'
+import { addRow, mergeBucket, type BucketPartial } from './aggregate.ts'
 import type { Order } from './query.ts'
 import { comparer, type Row } from './row.ts'
 import { cutTime, type Gathering } from './window.ts'
@@ -64,8 +65,23 @@ export class BucketGathering implements Gathering<BucketPartial> {
   }
 
   add(row: Row): void {
-    const timeUs = Math.floor(row.timeUs / this.everyUs) * this.everyUs
-    const source = this.bySource ? row.source : ''
+    const bucket = this.bucketOf(row.timeUs, row.source)
+    const before = bucket.fields.size
+    addRow(bucket, row, this.edges)
+    this.weight += (bucket.fields.size - before) * FIELD_WEIGHT
+  }
+
+  /** Adds what a cell within one bucket sums up. Not for queries that ask for first or last. */
+  addCell(source: string, { timeUs, fields }: Cell): void {
+    const bucket = this.bucketOf(timeUs, source)
+    const before = bucket.fields.size
+    mergeBucket(bucket, { ...bucket, fields })
+    this.weight += (bucket.fields.size - before) * FIELD_WEIGHT
+  }
+
+  private bucketOf(sampleUs: number, sampleSource: string): BucketPartial {
+    const timeUs = Math.floor(sampleUs / this.everyUs) * this.everyUs
+    const source = this.bySource ? sampleSource : ''
     let sources = this.buckets.get(timeUs)
     if (sources === undefined) this.buckets.set(timeUs, (sources = new Map()))
     let bucket = sources.get(source)
@@ -74,9 +90,7 @@ export class BucketGathering implements Gathering<BucketPartial> {
       sources.set(source, bucket)
       this.weight += BUCKET_WEIGHT
     }
-    const before = bucket.fields.size
-    addRow(bucket, row, this.edges)
-    this.weight += (bucket.fields.size - before) * FIELD_WEIGHT
+    return bucket
   }
 
   cut(): number {

@@ -12,13 +12,13 @@ import {
   type SchemaId,
 } from '../../mesh/index.ts'
 import { messageOf } from '../errors.ts'
-import type { FrameStore } from '../frame-store.ts'
+import type { Cell, FrameStore, StoredBlock } from '../frame-store.ts'
 import { fieldFilter } from './filter.ts'
 import { BucketGathering, RowGathering } from './gather.ts'
 import type { LatestTable } from '../latest.ts'
 import { scanHints } from './hints.ts'
 import type { EpochRuns, ScanEvent, ScanRequest, SourcePart, UnreadableRuns } from './peer.ts'
-import type { DownsampleQuery, LatestQuery, RangeQuery } from './query.ts'
+import type { Aggregate, DownsampleQuery, LatestQuery, RangeQuery } from './query.ts'
 import { comparer, type Position, type Row } from './row.ts'
 import { windows, type Window, type WindowPlan } from './window.ts'
 
@@ -191,37 +191,66 @@ class Scan {
     const { store } = this.from
     const { stream } = this.query
     for (const { source } of this.request.parts) {
-      const named = this.named.get(source)
+      const into: Into = { window, gathering, unreadable, named: this.named.get(source) }
       const range = { stream, source, fromUs: window.fromUs, toUs: window.toUs }
-      for await (const { frame } of store.scan(range)) {
+      for await (const item of store.scan(range)) {
         this.signal.throwIfAborted()
-        // Frames come by first event time, and the window may have been cut since the scan began.
-        if (frame.firstUs >= window.toUs) break
-        if (frame.lastUs < window.fromUs) continue
-        if (named !== undefined && !named.get(frame.epoch)?.has(frame.sequence)) continue
-        const samples = await this.decode(frame)
-        if (typeof samples === 'string') {
-          const { epoch, sequence } = frame
-          unreadable.push({ source, epoch, runs: [sequence, sequence], reason: samples })
-          continue
-        }
-        this.addSamples(frame, samples, window, gathering)
+        // They come by first event time, and the window may have been cut since the scan began.
+        if (('frame' in item ? item.frame : item).firstUs >= window.toUs) break
+        if ('frame' in item) await this.addFrame(item.frame, into)
+        else if (!this.addCells(item, into)) this.addBlock(item, into)
         window.fit(gathering)
       }
     }
     unreadable.push(...this.newDamage())
   }
 
+  private async addFrame(frame: Frame, into: Into): Promise<void> {
+    const { source, epoch, sequence, lastUs, body } = frame
+    if (lastUs < into.window.fromUs || !isWanted(into, epoch, sequence)) return
+    const samples = await this.decode(frame)
+    this.addSamples({ source, epoch, sequence, bytes: body.length }, samples, into)
+  }
+
+  private addBlock(block: StoredBlock, into: Into): void {
+    const { source, epoch } = block
+    for (const [i, { sequence, firstUs, lastUs, bytes }] of block.frames.entries()) {
+      const { fromUs, toUs } = into.window
+      if (firstUs >= toUs || lastUs < fromUs || !isWanted(into, epoch, sequence)) continue
+      this.addSamples({ source, epoch, sequence, bytes }, block.samples(i), into)
+      into.window.fit(into.gathering)
+    }
+  }
+
+  /** Whether the block's sums said all that there is to say of its samples. */
+  private addCells(block: StoredBlock, { window, gathering, ...into }: Into): boolean {
+    const { query } = this
+    if (query.kind !== 'downsample' || !(gathering instanceof BucketGathering)) return false
+    if (query.where.length > 0 || !query.aggregates.every(isSummed)) return false
+    if (!window.has(block.firstUs) || !window.has(block.lastUs)) return false
+    const isAll = block.frames.every(({ sequence }) => isWanted(into, block.epoch, sequence))
+    const cells = isAll ? block.cells(query.everyUs) : undefined
+    for (const cell of cells ?? []) {
+      const shown = query.fields?.filter((name) => cell.fields.has(name))
+      if (shown === undefined) gathering.addCell(block.source, cell)
+      else if (shown.length > 0) gathering.addCell(block.source, withFields(cell, shown))
+    }
+    return cells !== undefined
+  }
+
+  /** Adds the rows of a frame, or notes why there are none. */
   private addSamples(
-    frame: Frame,
-    samples: readonly Sample[],
-    window: Window,
-    gathering: RowGathering | BucketGathering,
+    { source, epoch, sequence, bytes }: FrameName,
+    samples: readonly Sample[] | string,
+    { window, gathering, unreadable }: Into,
   ): void {
-    const { source, epoch, sequence } = frame
+    if (typeof samples === 'string') {
+      unreadable.push({ source, epoch, runs: [sequence, sequence], reason: samples })
+      return
+    }
     // Estimated once per frame: its first sample's fields, and its text by its bytes.
     const fieldCount = samples.length === 0 ? 0 : Object.keys(samples[0]!.fields).length
-    const weight = 4 + fieldCount + frame.body.length / (16 * Math.max(1, samples.length))
+    const weight = 4 + fieldCount + bytes / (16 * Math.max(1, samples.length))
     for (const [index, { timeUs, fields }] of samples.entries()) {
       if (!window.has(timeUs)) continue
       const shown = this.filter(fields)
@@ -273,6 +302,22 @@ class Scan {
   }
 }
 
+/** What frames of one source are added to. */
+interface Into {
+  readonly window: Window
+  readonly gathering: RowGathering | BucketGathering
+  readonly unreadable: UnreadableRuns[]
+  /** Runs named; undefined when all is wanted. */
+  readonly named: ReadonlyMap<Epoch, IntervalSet> | undefined
+}
+
+interface FrameName {
+  readonly source: string
+  readonly epoch: Epoch
+  readonly sequence: number
+  readonly bytes: number
+}
+
 type BucketItem = ReturnType<BucketGathering['drain']>[number]
 type Item = Row | BucketItem
 
@@ -287,6 +332,19 @@ function rangeAfter(
   return order === 'asc'
     ? { fromUs: Math.max(fromUs, after.timeUs), toUs }
     : { fromUs, toUs: Math.min(toUs, after.timeUs + stepUs) }
+}
+
+function isWanted({ named }: Pick<Into, 'named'>, epoch: Epoch, sequence: number): boolean {
+  return named === undefined || named.get(epoch)?.has(sequence) === true
+}
+
+/** Whether sums alone tell it: which row was the first or last, they do not know. */
+function isSummed(aggregate: Aggregate): boolean {
+  return aggregate !== 'first' && aggregate !== 'last'
+}
+
+function withFields(cell: Cell, names: readonly string[]): Cell {
+  return { ...cell, fields: new Map(names.map((name) => [name, cell.fields.get(name)!])) }
 }
 
 function runsByEpoch(lanes: readonly EpochRuns[]): Map<Epoch, IntervalSet> {
