@@ -18,23 +18,29 @@ export class ColumnarDecoder {
 
   decode(input: ByteReader, count: number, schema: Schema): Sample[] {
     if (count === 0) return atEnd(input, [])
-    if (this.values.length < count) {
-      this.values = new Float64Array(count)
-      this.gaps = new Float64Array(count)
-    }
-    readNumbers(input, this.values, count)
+    const times = this.readTimes(input, count)
     const samples: { timeUs: number; fields: Record<string, Value> }[] = []
-    for (let row = 0; row < count; row++) {
-      const timeUs = this.values[row]!
-      const isTime = Number.isSafeInteger(timeUs) && timeUs >= 0
-      if (!isTime) throw corrupt(`time ${timeUs} in row ${row}`)
-      samples.push({ timeUs, fields: {} })
-    }
+    for (let row = 0; row < count; row++) samples.push({ timeUs: times[row]!, fields: {} })
     const columnCount = input.varint()
     // A column of one repeated value takes a few bytes for any number of rows: bound the product.
     if (columnCount * count > CELLS_MAX) throw corrupt(`${columnCount} columns of ${count} rows`)
     for (let i = 0; i < columnCount; i++) this.readColumn(input, samples, schema)
     return atEnd(input, samples)
+  }
+
+  /** The times of all rows, until the next is decoded; the columns that follow are left alone. */
+  readTimes(input: ByteReader, count: number): Float64Array {
+    if (this.values.length < count) {
+      this.values = new Float64Array(count)
+      this.gaps = new Float64Array(count)
+    }
+    const times = this.values
+    readNumbers(input, times, count)
+    for (let row = 0; row < count; row++) {
+      const isTime = Number.isSafeInteger(times[row]) && times[row]! >= 0
+      if (!isTime) throw corrupt(`time ${times[row]} in row ${row}`)
+    }
+    return times
   }
 
   private readColumn(

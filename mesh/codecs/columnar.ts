@@ -45,6 +45,18 @@ export function createColumnarCodec(options: ColumnarOptions = {}): Codec {
   }
 }
 
+const decoder = new ColumnarDecoder()
+
+/**
+ * The times of a columnar body of `count` rows, in µs, without its columns.
+ * @throws MeshError MESH_BODY_CORRUPT when it holds none.
+ */
+export function columnarTimes(body: Uint8Array, count: number): Float64Array {
+  checkCount(count)
+  if (count === 0) return new Float64Array(0)
+  return decoder.readTimes(openBody(body), count).slice(0, count)
+}
+
 function compressed(out: ByteWriter): Uint8Array {
   const size = out.at - 1
   if (size > BODY_BYTES_MAX) return out.view()

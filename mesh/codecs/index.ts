@@ -9,7 +9,7 @@ import { jsonCodec } from './json.ts'
 import { msgpackCodec } from './msgpack.ts'
 import { protobufCodec } from './protobuf.ts'
 
-export { createColumnarCodec } from './columnar.ts'
+export { columnarTimes, createColumnarCodec } from './columnar.ts'
 export type { ColumnarOptions } from './columnar.ts'
 
 /** One each: a codec keeps its scratch arrays from call to call, and no call waits for another. */

@@ -213,6 +213,7 @@ export class Bucket {
       await this.finished.drop(segment)
       await fs.promises.unlink(path)
     }
+    await this.finished.shrink()
   }
 
   /** Writes everything to the index. Not while anything is appended. */

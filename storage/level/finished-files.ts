@@ -35,6 +35,7 @@ import {
   putDamage,
   putSegment,
   putSummary,
+  shrink,
   type DamageNote,
 } from './segment-index.ts'
 import type { FileSummary, MemorySegment } from './segment.ts'
@@ -210,6 +211,11 @@ export class FinishedFiles {
     this.known.delete(number)
     await this.use((db) => dropFile(db, number))
     await this.options.files.close(file)
+  }
+
+  /** Makes the index as small as what it says. */
+  async shrink(): Promise<void> {
+    await this.use((db) => shrink(db))
   }
 
   /** Writes what the bucket holds of each lane, so that the next opening reads nothing else. */

@@ -153,6 +153,11 @@ export async function dropFile(db: IndexDatabase, file: number): Promise<void> {
   await db.del(numberKey('s', file), { sync: true })
 }
 
+/** Gives back the room of records that were dropped: LevelDB would keep it until it is written to. */
+export async function shrink(db: IndexDatabase): Promise<void> {
+  await db.compactRange(Buffer.from([0]), Buffer.from([0xff]))
+}
+
 /** Writes what a bucket holds of each lane, then the record that says for which segments that is so. */
 export async function putBucket(
   db: IndexDatabase,

@@ -2,8 +2,8 @@
 // mostly reads the next one next.
 import type { Block } from './block.ts'
 
-/** A block decoded is about a megabyte. */
-const BLOCKS_MAX = 32
+/** A block decoded is some 250 KB. */
+const BLOCKS_MAX = 128
 
 export class BlockCache {
   /** Least recently used first. */

@@ -6,7 +6,7 @@ import type { Cell } from '../../frame-store.ts'
 import { type CheckGroup, checkGroups, checkOf } from './block-checks.ts'
 import { type BlockFault, type BlockParts, splitBlock } from './block-format.ts'
 import { cellCount, decodeCells } from './block-statistics.ts'
-import { CHECK_TABLE, decodeRows, FRAME_TABLE, TIME_TABLE } from './block-tables.ts'
+import { CHECK_TABLE, decodeRows, decodeTimes, FRAME_TABLE } from './block-tables.ts'
 
 const columnar = codecFor('columnar')
 
@@ -71,13 +71,12 @@ export function readBlock(bytes: Buffer): Block | BlockFault {
   const parts = splitBlock(bytes)
   if (typeof parts === 'string') return parts
   const rows = decodeRows(parts.table, parts.frames, FRAME_TABLE)
-  const timeRows = decodeRows(parts.times, parts.samples, TIME_TABLE)
-  if (rows === undefined || timeRows === undefined || rows.length === 0) return 'field'
+  const times = decodeTimes(parts.times, parts.samples)
+  if (rows === undefined || times === undefined || rows.length === 0) return 'field'
   const counts = rows.flatMap(({ fields }) => (fields['count'] as number | undefined) ?? [])
   const groups = checkGroups(counts)
   const checkRows = decodeRows(parts.checks, groups.length, CHECK_TABLE)
   if (checkRows === undefined) return 'field'
-  const times = Float64Array.from(timeRows, ({ timeUs }) => timeUs)
   const frames = readFrames(parts, rows, times, checkedOf(groups, checkRows))
   if (typeof frames === 'string') return frames
   return {
@@ -198,8 +197,9 @@ export function blockSamples(
   const { inside, samples } = block
   if (inside.decoded !== undefined || samples === 0) return inside.decoded ?? []
   checkSchema(block, schema)
-  const rows = decodeRows(inside.parts.columns, samples, schema)
-  inside.decoded = rows?.map(({ fields }, i) => ({ timeUs: inside.times[i]!, fields }))
+  const rows: { timeUs: number }[] | undefined = decodeRows(inside.parts.columns, samples, schema)
+  for (const [i, row] of rows?.entries() ?? []) row.timeUs = inside.times[i]!
+  inside.decoded = rows as Sample[] | undefined
   return inside.decoded
 }
 

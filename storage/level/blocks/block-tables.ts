@@ -1,7 +1,14 @@
 // The tables in a block: each is a body of the columnar codec, its rows are samples, and what stands
 // in place of a sample's time is said here. So a reader of frames can read them, and numbers that go
 // on in even steps, as sequences and event times do, take no room.
-import { codecFor, MeshError, NO_SCHEMA, type Sample, type Schema } from '../../../mesh/index.ts'
+import {
+  codecFor,
+  columnarTimes,
+  MeshError,
+  NO_SCHEMA,
+  type Sample,
+  type Schema,
+} from '../../../mesh/index.ts'
 
 const columnar = codecFor('columnar')
 
@@ -33,8 +40,17 @@ export function encodeRows(rows: readonly Sample[], schema: Schema): Buffer {
 
 /** Undefined when the body does not hold such rows. */
 export function decodeRows(body: Buffer, count: number, schema: Schema): Sample[] | undefined {
+  return unlessCorrupt(() => columnar.decode(body, count, schema))
+}
+
+/** What stands in place of times alone. Undefined when the body does not hold so many. */
+export function decodeTimes(body: Buffer, count: number): Float64Array | undefined {
+  return unlessCorrupt(() => columnarTimes(body, count))
+}
+
+function unlessCorrupt<T>(decode: () => T): T | undefined {
   try {
-    return columnar.decode(body, count, schema)
+    return decode()
   } catch (error) {
     if (error instanceof MeshError && error.code === 'MESH_BODY_CORRUPT') return undefined
     throw error

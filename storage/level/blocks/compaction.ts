@@ -30,9 +30,9 @@ export interface CompactionRequest {
   readonly schemas: readonly JsonSchema[]
 }
 
-/** Decoding a block to read one frame of it takes some milliseconds. */
-const BLOCK_SAMPLES = 4096
-const BLOCK_FRAME_BYTES = 1 << 20
+/** Decoding a block to read one frame of it takes about a millisecond. */
+const BLOCK_SAMPLES = 1024
+const BLOCK_FRAME_BYTES = 256 << 10
 /** Written and synced in pieces, so that no other sync waits long behind it. */
 const SYNC_BYTES = 4 << 20
 
