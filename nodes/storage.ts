@@ -60,10 +60,10 @@ export interface StorageStats extends Held {
 }
 
 /**
- * Of the writer's budget. Publishers fill half of it at most, so at full load this is a fifth of what
- * waits for the disk, and of the disk.
+ * Of the writer's budget: 2 MiB, enough to keep an idle disk busy. With 8 MiB of publishers' frames waiting
+ * it is a fifth of what waits, and so of the disk; they fill half of the budget at most.
  */
-const REPAIR_SHARE = 1 / 8
+const REPAIR_SHARE = 1 / 32
 
 export class StorageNode {
   private readonly options: StorageOptions
@@ -104,6 +104,7 @@ export class StorageNode {
   async start(): Promise<void> {
     try {
       this.disk = this.opened.use(await this.openDisk())
+      this.warnOfSchemas()
       this.place = this.opened.use(await this.openPlace())
       this.ingest = await this.openIngest()
       this.peer = this.makePeer()
@@ -157,6 +158,14 @@ export class StorageNode {
     return StoreDisk.open({ config, name, onCommitted: (results) => this.committed(results) })
   }
 
+  private warnOfSchemas(): void {
+    const { damaged } = this.disk.schemas
+    if (damaged.length === 0) return
+    this.options.onWarning(
+      `damaged schema files: ${damaged.join(', ')}; they are fetched from another store`,
+    )
+  }
+
   private openPlace(): Promise<Place> {
     const { config, name, onWarning } = this.options
     return Place.open({
@@ -166,7 +175,7 @@ export class StorageNode {
       onWarning,
       http: () => this.server?.url,
       grantBytes: () => this.ingest?.grantBytes() ?? 0,
-      onSuspectsChanged: () => this.repair?.kick(),
+      onOthersChanged: () => this.repair?.kick(),
       onStoresChanged: () => this.ingest?.assign(this.place.takenShards()),
       lagFrames: () => (this.repair?.missingFrames ?? 0) + (this.ingest?.lag() ?? 0),
     })
@@ -219,11 +228,11 @@ export class StorageNode {
       clock: systemClock,
       writeQuorum: this.options.config.mesh.writeQuorum,
       members: () => this.place.members(),
+      isMember: () => this.place.isMember,
       ownedShards: () => this.place.ownedShards(),
       connect: storeConnector(this.place.session),
       intake: this.intake,
-      hasSchema: (id) => schemas.has(id),
-      keepSchema: (schema) => schemas.put(schema),
+      schemas,
       onError: (error) => {
         // A store that is away is counted, and shows among the peers; it is looked for again.
         if (error instanceof StorageError && error.code === 'QUERY_NO_PEER') return

@@ -15,10 +15,14 @@ import {
 } from '../mesh/index.ts'
 import type { LaneDigest } from './coverage.ts'
 import type { StoreMember } from './member.ts'
-import type { RepairPeer } from './query/peer.ts'
+import { withDeadline } from './query/deadline.ts'
+import type { QueryPeer } from './query/peer.ts'
 
 const LOOK_MS = 2_000
 const DIGEST_TIMEOUT_MS = 10_000
+
+/** As much of a peer as is needed. */
+type Digester = Pick<QueryPeer, 'digest'>
 
 export interface RemovalOptions {
   readonly storeId: StoreId
@@ -26,12 +30,13 @@ export interface RemovalOptions {
   readonly member: StoreMember
   readonly membership: () => MembershipView
   readonly clock: Clock
-  readonly local: RepairPeer
-  readonly connect: (http: string) => RepairPeer
+  readonly local: Digester
+  readonly connect: (http: string) => Digester
 }
 
 export class Removal {
   private readonly options: RemovalOptions
+  private readonly stopping = new AbortController()
   private timer: Timer | undefined
   private looking: Promise<void> = Promise.resolve()
 
@@ -48,6 +53,7 @@ export class Removal {
   }
 
   async stop(): Promise<void> {
+    this.stopping.abort(new Error('the store is stopping'))
     this.timer?.cancel()
     await this.looking
     this.timer?.cancel()
@@ -91,14 +97,19 @@ export class Removal {
 
   /** @throws when one of the stores does not answer. */
   private async digests(stores: readonly StoreId[]): Promise<Map<StoreId, readonly LaneDigest[]>> {
-    const { storeId, local, connect, membership } = this.options
+    const { storeId, local, connect, membership, clock } = this.options
     const view = membership()
     const found = new Map<StoreId, readonly LaneDigest[]>()
     for (const id of stores) {
       const http = view.stores().find((store) => store.storeId === id)?.http
       if (id !== storeId && http === undefined) throw new Error(`store ${id} cannot be reached`)
       const peer = id === storeId ? local : connect(http!)
-      const { lanes } = await peer.digest({}, AbortSignal.timeout(DIGEST_TIMEOUT_MS))
+      const { lanes } = await withDeadline(
+        clock,
+        DIGEST_TIMEOUT_MS,
+        this.stopping.signal,
+        (limit) => peer.digest({}, limit),
+      )
       found.set(id, lanes)
     }
     return found
@@ -133,7 +144,7 @@ function isOnOwners(
   }
   const heldBy = new Map<StoreId, Map<string, IntervalSet>>()
   for (const [storeId, lanes] of digests) {
-    heldBy.set(storeId, new Map(lanes.map((lane) => [laneName(lane), new IntervalSet(lane.held)])))
+    heldBy.set(storeId, new Map(lanes.map((lane) => [laneName(lane), settledRuns(lane)])))
   }
   const stores = [...digests.keys()]
   const ownersOf = Array.from({ length: SHARDS }, (_, shard) =>
@@ -146,6 +157,11 @@ function isOnOwners(
     }
   }
   return true
+}
+
+/** What retention removed at a store is not copied to it again. */
+function settledRuns({ held, trimmed }: LaneDigest): IntervalSet {
+  return new IntervalSet(held).or(new IntervalSet(trimmed))
 }
 
 function laneName({ source, stream, epoch }: LaneDigest): string {

@@ -41,11 +41,13 @@ test('open - a file that is not the schema it is named after is set apart', asyn
   const file = path.join(directory, `${AIR.id}.json`)
   fs.writeFileSync(file, fs.readFileSync(file, 'utf8').replace('no2', 'no3'))
   fs.writeFileSync(path.join(directory, 'zzz.json'), '{"type":')
+  fs.writeFileSync(path.join(directory, '0123456789abcdef.json'), '{"type":')
   const again = await openSchemaStore(directory)
   expect(again.list().map(({ id }) => id)).toEqual([MOTION.id])
-  expect([...again.damaged].sort()).toEqual([`${AIR.id}.json`, 'zzz.json'].sort())
+  expect(again.damaged.toSorted()).toEqual([AIR.id, '0123456789abcdef'].sort())
   await again.put(AIR)
-  expect((await openSchemaStore(directory)).damaged).toEqual(['zzz.json'])
+  expect(again.damaged).toEqual(['0123456789abcdef'])
+  expect((await openSchemaStore(directory)).damaged).toEqual(['0123456789abcdef'])
 })
 
 test('put - a disk that refuses is said, and the next try counts', async () => {

@@ -13,16 +13,20 @@ import {
 import { asWriteError, makeDirectory, replaceFile } from './level/disk.ts'
 
 export class SchemaStore {
-  /** Files that do not hold the schema they are named after: to be fetched again. */
-  readonly damaged: readonly string[]
   private readonly directory: string
+  private readonly spoilt: readonly SchemaId[]
   private readonly schemas: Map<SchemaId, Schema>
   private readonly writing = new Map<SchemaId, Promise<void>>()
 
-  constructor(directory: string, schemas: Map<SchemaId, Schema>, damaged: readonly string[]) {
+  constructor(directory: string, schemas: Map<SchemaId, Schema>, spoilt: readonly SchemaId[]) {
     this.directory = directory
     this.schemas = schemas
-    this.damaged = damaged
+    this.spoilt = spoilt
+  }
+
+  /** Those whose files did not hold what they are named after, until they are put again. */
+  get damaged(): readonly SchemaId[] {
+    return this.spoilt.filter((id) => !this.schemas.has(id))
   }
 
   has(id: SchemaId): boolean {
@@ -66,13 +70,14 @@ export class SchemaStore {
 export async function openSchemaStore(directory: string): Promise<SchemaStore> {
   await makeDirectory(directory)
   const schemas = new Map<SchemaId, Schema>()
-  const damaged: string[] = []
+  const damaged: SchemaId[] = []
   for (const name of await fs.promises.readdir(directory)) {
-    if (!name.endsWith('.json')) continue
+    const id = /^([0-9a-f]{16})\.json$/.exec(name)?.[1] as SchemaId | undefined
+    if (id === undefined) continue
     const schema = parseSchema(await fs.promises.readFile(path.join(directory, name), 'utf8'))
     // The id is the hash of the content: a file that rotted is not the schema it is named after.
-    if (schema !== undefined && name === `${schema.id}.json`) schemas.set(schema.id, schema)
-    else damaged.push(name)
+    if (schema?.id === id) schemas.set(id, schema)
+    else damaged.push(id)
   }
   return new SchemaStore(directory, schemas, damaged)
 }

@@ -11,7 +11,10 @@ export function describeCoverage(coverage: Coverage, rows: number): string[] {
   // Exact: it is what people compare.
   const head = `${counted(rows, 'row')} from ${answered} of ${counted(members, 'store')}: ${complete ? 'complete' : 'not complete'}`
   const lines = [head, ...reasons.map((reason) => `  ${reason}`)]
-  for (const { source, missing, lost, skipped, trimmed, unreachable } of gaps.slice(0, GAPS_SHOWN)) {
+  for (const { source, missing, lost, skipped, trimmed, unreachable } of gaps.slice(
+    0,
+    GAPS_SHOWN,
+  )) {
     const parts = [
       ...runsText('missing', missing),
       ...runsText('unreachable', unreachable),

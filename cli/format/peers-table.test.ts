@@ -96,6 +96,19 @@ describe('peersTable', () => {
     ])
   })
 
+  test('how far a store has refilled stands below, in words', () => {
+    const [row] = peerRows({ replicas: 1 }, [store(1)], [peerOf(1, { lagFrames: 67_600 })])
+    const refill = { pulledFrames: 12_400, framesLeft: 67_600, framesPerSecond: 3_100.4 }
+    const lines = (more: object): string[] =>
+      peersTable([{ ...row!, refill: { ...refill, bytesPerSecond: 15.5e6, ...more } }], plain)
+    expect(lines({ secondsLeft: 21.8 })[2]).toBe(
+      's1 refilling: 12,400 of 80,000 frames, 3,100/s (14.8 MiB/s), about 22s left',
+    )
+    expect(lines({ framesPerSecond: 0 })[2]).toBe(
+      's1 refilling: 12,400 of 80,000 frames, nothing comes just now',
+    )
+  })
+
   test('why a store refuses stands below, whole keys of a DHT are cut: 120 columns are enough', () => {
     const refusing = 'nats://127.0.0.1:4222 does not answer (connection refused); trying again'
     const http = `hyperswarm://${'0123456789abcdef'.repeat(4)}`

@@ -1,16 +1,17 @@
 // `skein peers`: who is there. `skein peers remove`: ends a store's membership for good.
 import type { Command } from 'commander'
-import { nearestName } from '../../mesh/index.ts'
+import { nearestName, type Session } from '../../mesh/index.ts'
 import { fetchFor, openAsking } from '../../nodes/index.ts'
-import { requestRemoval } from '../../storage/index.ts'
+import { fetchStoreStatus, requestRemoval } from '../../storage/index.ts'
 import { contextOf, findMesh, wantsJson } from '../context.ts'
 import { paintFor } from '../format/paint.ts'
-import { peerRows, peersTable } from '../format/peers-table.ts'
+import { peerRows, peersTable, type PeerRow } from '../format/peers-table.ts'
 import { note, printJson, printLine, UsageError, warner } from '../output.ts'
 
 const SHOW_HELP = `
 shards: of 64, those whose readings it takes now. lag: frames it should hold
-and does not yet. links: processes it is connected with; none with a broker.`
+and does not yet; a store that fetches them says below how far it is. links:
+processes it is connected with; none with a broker.`
 
 const AFTER_HELP = `
 For a store that will not come back. One that is only away needs nothing: it
@@ -39,12 +40,26 @@ async function show(_flags: unknown, command: Command): Promise<void> {
   const { config } = findMesh(command, contextOf(command))
   await using asking = await openAsking(config, { onWarning: warner(wantsJson(command)) })
   const { membership } = asking.session
-  const rows = peerRows(asking.session.mesh, membership.stores(), membership.peers())
+  const found = peerRows(asking.session.mesh, membership.stores(), membership.peers())
+  const rows = await Promise.all(found.map((row) => withRefill(asking.session, row)))
   if (wantsJson(command)) {
     printJson({ peers: rows })
     return
   }
   for (const line of peersTable(rows, paintFor(process.stdout, process.env))) printLine(line)
+}
+
+/** How far a store that lags has come, in its own words. */
+async function withRefill(session: Session, row: PeerRow): Promise<PeerRow> {
+  const { http, lagFrames = 0 } = row
+  if (http === undefined || lagFrames === 0) return row
+  try {
+    const { refill } = await fetchStoreStatus(http, fetchFor(session))
+    return refill === undefined ? row : { ...row, refill }
+  } catch {
+    // That it does not answer shows as its state.
+    return row
+  }
 }
 
 /** @throws UsageError. */

@@ -24,7 +24,7 @@ export function storageMetrics(parts: StorageParts): MetricsSource {
   ])
 }
 
-function writerMetrics({ disk: { writer }, refusing }: StorageParts): Metric[] {
+function writerMetrics({ disk: { writer, schemas }, refusing }: StorageParts): Metric[] {
   const { counters } = writer
   return [
     ['skein_store_frames_total', 'Frames stored since the start', () => counters.frames],
@@ -35,6 +35,11 @@ function writerMetrics({ disk: { writer }, refusing }: StorageParts): Metric[] {
     ['skein_store_duplicates_total', 'Frames that were held already', () => counters.duplicates],
     ['skein_store_conflicts_total', 'Names held with other bytes', () => counters.conflicts],
     ['skein_store_queued_bytes', 'Bytes waiting for the disk', () => writer.queuedBytes],
+    [
+      'skein_store_damaged_schemas',
+      'Schemas whose files cannot be read, until another store has sent them',
+      () => schemas.damaged.length,
+    ],
     ['skein_store_refusing', '1: acknowledges nothing', () => (refusing() === undefined ? 0 : 1)],
   ]
 }
@@ -71,11 +76,7 @@ function repairMetrics({ repair }: StorageParts): Metric[] {
       'Frames fetched from other stores',
       () => repair.counters.pulledFrames,
     ],
-    [
-      'skein_repair_pulled_bytes_total',
-      'Bytes of those frames',
-      () => repair.counters.pulledBytes,
-    ],
+    ['skein_repair_pulled_bytes_total', 'Bytes of those frames', () => repair.counters.pulledBytes],
     [
       'skein_repair_missing_frames',
       'Frames others hold and this one should',
@@ -118,6 +119,43 @@ function repairMetrics({ repair }: StorageParts): Metric[] {
       'skein_repair_rejected_frames_total',
       'Frames that came with a wrong CRC or were not asked for: dropped',
       () => repair.counters.rejectedFrames,
+    ],
+  ]
+}
+
+function careMetrics({ care: { upkeep, scrub } }: StorageParts): Metric[] {
+  return [
+    [
+      'skein_retention_trimmed_buckets_total',
+      'Buckets of ingest time that retention removed',
+      () => upkeep.counters.trimmedBuckets,
+    ],
+    [
+      'skein_retention_trimmed_bytes_total',
+      'Bytes of their files',
+      () => upkeep.counters.trimmedBytes,
+    ],
+    [
+      'skein_compaction_buckets_total',
+      'Buckets rewritten as columnar blocks',
+      () => upkeep.counters.compactedBuckets,
+    ],
+    [
+      'skein_compaction_read_bytes_total',
+      'Bytes of their files before',
+      () => upkeep.counters.compactedFromBytes,
+    ],
+    [
+      'skein_compaction_written_bytes_total',
+      'Bytes of their files after',
+      () => upkeep.counters.compactedToBytes,
+    ],
+    ['skein_scrub_bytes_total', 'Bytes read and checked', () => scrub.counters.bytes],
+    ['skein_scrub_passes_total', 'Times all of it was', () => scrub.counters.passes],
+    [
+      'skein_scrub_damaged_frames_total',
+      'Frames found that can no longer be read',
+      () => scrub.counters.damagedFrames,
     ],
   ]
 }

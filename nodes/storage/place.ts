@@ -28,8 +28,8 @@ export interface PlaceOptions {
   /** The address that its HTTP server has, once it has one. */
   readonly http: () => string | undefined
   readonly grantBytes: () => number
-  /** Another set of stores is suspect: one that is back may have what this one lacks. */
-  readonly onSuspectsChanged: () => void
+  /** Others are members or suspect than before: some may have what this store lacks. */
+  readonly onOthersChanged: () => void
   /** The stores, or what is known of them, have changed. */
   readonly onStoresChanged: () => void
   readonly lagFrames: () => number
@@ -59,6 +59,7 @@ export class Place implements AsyncDisposable {
       onChange: () => {
         this.opened?.membership.announce()
         options.onStoresChanged()
+        options.onOthersChanged()
       },
     })
   }
@@ -166,7 +167,7 @@ export class Place implements AsyncDisposable {
       .filter(({ suspect }) => suspect)
       .map(({ storeId }) => storeId)
       .join()
-    if (suspects !== this.suspects) this.options.onSuspectsChanged()
+    if (suspects !== this.suspects) this.options.onOthersChanged()
     this.options.onStoresChanged()
     this.suspects = suspects
     const known = membership

@@ -10,22 +10,33 @@ import type { FrameRecord } from '../query/peer.ts'
 const HEAD_BYTES = 12
 const U32 = 0x1_0000_0000
 
-export function encodeRecordHead({ ingestUs, bytes }: FrameRecord): Buffer {
-  return head(ingestUs, bytes.length)
+/** Copies: many small pieces would cost the server more to send than all the rest of its work. */
+export function encodeRecords(records: readonly FrameRecord[]): Buffer {
+  const length = records.reduce((sum, { bytes }) => sum + HEAD_BYTES + bytes.length, 0)
+  const into = Buffer.allocUnsafe(length)
+  let at = 0
+  for (const { ingestUs, bytes } of records) {
+    writeHead(into, at, ingestUs, bytes.length)
+    into.set(bytes, at + HEAD_BYTES)
+    at += HEAD_BYTES + bytes.length
+  }
+  return into
 }
 
 export function encodeRecordsEnd(more: boolean): Buffer {
-  return head(more ? 1 : 0, 0)
+  const end = Buffer.allocUnsafe(HEAD_BYTES)
+  writeHead(end, 0, more ? 1 : 0, 0)
+  return end
 }
 
 /**
- * Reads records from a body; returns whether there is more.
+ * Reads records from a body, those of a piece together; returns whether there is more.
  * @throws Error when a frame is longer than `frameBytesMax` or the body ends too early.
  */
 export async function* readRecords(
   chunks: AsyncIterable<Uint8Array>,
   frameBytesMax: number,
-): AsyncGenerator<FrameRecord, boolean> {
+): AsyncGenerator<readonly FrameRecord[], boolean> {
   let parts: Buffer[] = []
   let length = 0
   /** Bytes needed before the next record can be read. */
@@ -35,21 +46,26 @@ export async function* readRecords(
     length += chunk.byteLength
     if (length < wanted) continue
     const bytes = parts.length === 1 ? parts[0]! : Buffer.concat(parts, length)
+    const records: FrameRecord[] = []
     let at = 0
     for (;;) {
       wanted = HEAD_BYTES
       if (bytes.length - at < wanted) break
       const ingestUs = bytes.readUInt32LE(at) + bytes.readUInt32LE(at + 4) * U32
       const frameBytes = bytes.readUInt32LE(at + 8)
-      if (frameBytes === 0) return ingestUs === 1
+      if (frameBytes === 0) {
+        if (records.length > 0) yield records
+        return ingestUs === 1
+      }
       if (frameBytes > frameBytesMax) {
         throw new Error(`a frame of ${frameBytes} bytes exceeds ${frameBytesMax}`)
       }
       wanted = HEAD_BYTES + frameBytes
       if (bytes.length - at < wanted) break
-      yield { ingestUs, bytes: bytes.subarray(at + HEAD_BYTES, at + wanted) }
+      records.push({ ingestUs, bytes: bytes.subarray(at + HEAD_BYTES, at + wanted) })
       at += wanted
     }
+    if (records.length > 0) yield records
     const rest = bytes.subarray(at)
     parts = rest.length === 0 ? [] : [rest]
     length = rest.length
@@ -57,10 +73,8 @@ export async function* readRecords(
   throw new Error('the answer ends before its last record')
 }
 
-function head(first: number, second: number): Buffer {
-  const bytes = Buffer.allocUnsafe(HEAD_BYTES)
-  bytes.writeUInt32LE(first % U32, 0)
-  bytes.writeUInt32LE(Math.floor(first / U32), 4)
-  bytes.writeUInt32LE(second, 8)
-  return bytes
+function writeHead(into: Buffer, at: number, first: number, second: number): void {
+  into.writeUInt32LE(first % U32, at)
+  into.writeUInt32LE(Math.floor(first / U32), at + 4)
+  into.writeUInt32LE(second, at + 8)
 }

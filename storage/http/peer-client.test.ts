@@ -39,11 +39,11 @@ describe('PeerClient', () => {
     const slow = await clientOf((_, response) => {
       let beats = 0
       const timer = setInterval(() => {
-        if (++beats < 8) return void response.write('\n')
+        if (++beats < 12) return void response.write('\n')
         clearInterval(timer)
         return void response.end('{"end":true}\n')
-      }, 20)
-    })
+      }, 50)
+    }, 400)
     expect(await collect(slow.scan(SCAN, SIGNAL))).toEqual([])
   })
 

@@ -4,6 +4,8 @@
 import { FRAME_BYTES_MAX, type Clock, type SchemaId } from '../../mesh/index.ts'
 import { StorageError } from '../errors.ts'
 import type {
+  DifferencesAnswer,
+  DifferencesRequest,
   DigestAnswer,
   DigestRequest,
   FrameRecord,
@@ -47,6 +49,10 @@ export class PeerClient implements StorePeer {
     return (await this.json('/v1/peer/digest', request, signal)) as DigestAnswer
   }
 
+  async differences(request: DifferencesRequest, signal: AbortSignal): Promise<DifferencesAnswer> {
+    return (await this.json('/v1/peer/differences', request, signal)) as DifferencesAnswer
+  }
+
   async streams(signal: AbortSignal): Promise<readonly StreamPart[]> {
     return (await this.json('/v1/peer/streams', undefined, signal)) as readonly StreamPart[]
   }
@@ -60,7 +66,10 @@ export class PeerClient implements StorePeer {
     throw this.failure('the scan was cut off')
   }
 
-  async *frames(request: FramesRequest, signal: AbortSignal): AsyncGenerator<FrameRecord, boolean> {
+  async *frames(
+    request: FramesRequest,
+    signal: AbortSignal,
+  ): AsyncGenerator<readonly FrameRecord[], boolean> {
     return yield* readRecords(this.read('/v1/peer/frames', request, signal), FRAME_BYTES_MAX)
   }
 

@@ -3,7 +3,12 @@
 import { z } from 'zod'
 import type { Epoch } from '../../mesh/index.ts'
 import { StorageError } from '../errors.ts'
-import type { DigestRequest, FramesRequest, ScanRequest } from '../query/peer.ts'
+import type {
+  DifferencesRequest,
+  DigestRequest,
+  FramesRequest,
+  ScanRequest,
+} from '../query/peer.ts'
 import { AGGREGATES, OPERATORS } from '../query/query.ts'
 
 const timeUs = z.int().nonnegative()
@@ -46,7 +51,17 @@ export const digestRequest: z.ZodType<DigestRequest> = z.object({
   stream: z.string().optional(),
   sources: z.array(z.string()).optional(),
   shards: z.array(z.int().nonnegative()).optional(),
-  have: z.string().optional(),
+})
+
+export const differencesRequest: z.ZodType<DifferencesRequest> = z.object({
+  life: z.string().optional(),
+  shards: z.array(
+    z.object({
+      shard: z.int().nonnegative(),
+      fingerprint: z.string(),
+      since: z.int().nonnegative().optional(),
+    }),
+  ),
 })
 
 export const scanRequest: z.ZodType<ScanRequest> = z.object({

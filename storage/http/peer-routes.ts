@@ -4,10 +4,16 @@ import type { FastifyInstance } from 'fastify'
 import type { Clock, SchemaId } from '../../mesh/index.ts'
 import { openFrame } from '../../mesh/index.ts'
 import type { FrameRecord, FramesRequest, ScanEvent, StorePeer } from '../query/peer.ts'
-import { encodeRecordHead, encodeRecordsEnd } from './frame-records.ts'
+import { encodeRecords, encodeRecordsEnd } from './frame-records.ts'
 import { HttpError } from './http-errors.ts'
 import { withHeartbeat } from './ndjson.ts'
-import { checkRequest, digestRequest, framesRequest, scanRequest } from './peer-requests.ts'
+import {
+  checkRequest,
+  differencesRequest,
+  digestRequest,
+  framesRequest,
+  scanRequest,
+} from './peer-requests.ts'
 import { closeSignal, Gate, sendStream } from './reply-stream.ts'
 import { encodeScanEvent, SCAN_END } from './scan-lines.ts'
 
@@ -21,8 +27,8 @@ const BODY_BYTES_MAX = 64 * 1024 * 1024
 const SCANS_MAX = 256
 /** Half of what a client waits in silence, and half again. */
 const HEARTBEAT_MS = 2_500
-/** One answer of frames, whatever was asked. */
-const FRAME_BYTES_PER_ANSWER = 16 * 1024 * 1024
+/** One answer of frames, whatever was asked; what is not sent yet is not read yet. */
+const FRAME_BYTES_PER_ANSWER = 64 * 1024 * 1024
 
 export function addPeerRoutes(app: FastifyInstance, peer: StorePeer, clock: Clock): void {
   const scans = new Gate(SCANS_MAX, 'scans')
@@ -30,6 +36,10 @@ export function addPeerRoutes(app: FastifyInstance, peer: StorePeer, clock: Cloc
 
   app.post('/v1/peer/digest', options, async (request, reply) =>
     peer.digest(checkRequest(digestRequest, request.body), closeSignal(reply)),
+  )
+
+  app.post('/v1/peer/differences', options, async (request, reply) =>
+    peer.differences(checkRequest(differencesRequest, request.body), closeSignal(reply)),
   )
 
   app.get('/v1/peer/streams', async (_request, reply) => peer.streams(closeSignal(reply)))
@@ -70,18 +80,19 @@ async function* scanLines(events: AsyncIterable<ScanEvent>): AsyncGenerator<stri
   yield SCAN_END
 }
 
-async function* recordBytes(records: AsyncGenerator<FrameRecord, boolean>): AsyncGenerator<Buffer> {
+async function* recordBytes(
+  pages: AsyncGenerator<readonly FrameRecord[], boolean>,
+): AsyncGenerator<Buffer> {
   try {
     for (;;) {
-      const next = await records.next()
+      const next = await pages.next()
       if (next.done === true) {
         yield encodeRecordsEnd(next.value)
         return
       }
-      yield encodeRecordHead(next.value)
-      yield next.value.bytes
+      yield encodeRecords(next.value)
     }
   } finally {
-    await records.return(false)
+    await pages.return(false)
   }
 }

@@ -1,6 +1,6 @@
 // The routes over real sockets, with stores in memory.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { schemaFrame, systemClock, type Sample } from '../../mesh/index.ts'
+import { schemaFrame, shardOf, systemClock, type Sample } from '../../mesh/index.ts'
 import type { Coverage } from '../coverage.ts'
 import { dataFrame, epochOf, collect, schema, STREAM, T0 } from '../query/test-mesh.ts'
 import { PeerClient } from './peer-client.ts'
@@ -204,19 +204,22 @@ describe('the routes between stores', () => {
   const client = (): PeerClient =>
     new PeerClient({ http: mesh.servers[0]!.url, clock: systemClock })
 
-  test('a digest known already is not sent again', async () => {
+  test('differences - none where fingerprints are equal, all of a lane where they are not', async () => {
     await mesh.stores[0]!.hold(FRAMES)
-    const first = await client().digest({ stream: STREAM }, SIGNAL)
-    expect(first.lanes).toMatchObject([{ source: 'VH001', held: [1, 3] }])
-    const again = await client().digest({ stream: STREAM, have: first.version }, SIGNAL)
-    expect(again).toMatchObject({ unchanged: true, lanes: [] })
+    const shard = shardOf('VH001')
+    const fingerprint = mesh.stores[0]!.peer.fingerprints.all()[shard]!
+    const same = await client().differences({ shards: [{ shard, fingerprint }] }, SIGNAL)
+    expect(same).toMatchObject({ storeId: mesh.stores[0]!.id, life: 'a', shards: [] })
+    const shards = [{ shard, fingerprint: '0'.repeat(16) }]
+    const other = await client().differences({ shards }, SIGNAL)
+    expect(other.shards).toMatchObject([{ shard, lanes: [{ source: 'VH001', held: [1, 3] }] }])
   })
 
   test('frames come byte for byte, up to the limit', async () => {
     await mesh.stores[0]!.hold(FRAMES, 42)
     const lane = { source: 'VH001', stream: STREAM, epoch: epochOf(1), runs: [1, 3] }
-    const all = await collect(client().frames({ lanes: [lane], bytesMax: 1_000_000 }, SIGNAL))
-    expect(all.map(({ bytes, ingestUs }) => [Buffer.from(bytes), ingestUs])).toEqual(
+    const pages = await collect(client().frames({ lanes: [lane], bytesMax: 1_000_000 }, SIGNAL))
+    expect(pages.flat().map(({ bytes, ingestUs }) => [Buffer.from(bytes), ingestUs])).toEqual(
       FRAMES.map(({ bytes }) => [bytes, 42]),
     )
     const limited = client().frames({ lanes: [lane], bytesMax: 1 }, SIGNAL)

@@ -1,6 +1,7 @@
 // What people's tools ask of one storage peer: how it is, and to end a membership.
 import type { StoreId } from '../../mesh/index.ts'
 import { StorageError } from '../errors.ts'
+import type { RefillProgress } from '../repair/progress.ts'
 import type { Fetch } from './fetch-over.ts'
 
 export interface StoreStatus {
@@ -14,6 +15,8 @@ export interface StoreStatus {
   readonly rssBytes: number
   /** Frames that other stores hold and this one should. */
   readonly missingFrames: number
+  /** How far fetching them has come; absent while there is nothing to fetch. */
+  readonly refill?: RefillProgress
   /** Since its process started, as opposed to what is held. */
   readonly writtenSamples: number
   readonly writtenBytes: number
@@ -34,6 +37,7 @@ export async function fetchStoreStatus(http: string, fetchIt: Fetch = fetch): Pr
     diskBytes: number('diskBytes'),
     rssBytes: number('rssBytes'),
     missingFrames: number('missingFrames'),
+    ...(body.refill !== undefined && { refill: body.refill as RefillProgress }),
     writtenSamples: number('writtenSamples'),
     writtenBytes: number('writtenBytes'),
   }

@@ -1,26 +1,45 @@
 // What a store tells others of what it knows: one line per lane, a few runs each. Askers compare
 // these to plan their reads and to say what is missing; repair, to find what to pull.
-import { IntervalSet, laneKey, shardOf } from '../../mesh/index.ts'
+import { shardOf } from '../../mesh/index.ts'
 import type { LaneDigest } from '../coverage.ts'
 import type { FrameStore, LaneRecord } from '../frame-store.ts'
-import type { DigestRequest } from './peer.ts'
+import type { Fingerprints } from '../repair/fingerprints.ts'
+import type { DigestRequest, KnownShard, ShardDifference } from './peer.ts'
 
-/**
- * The digest of the lanes that pass every filter given. Damaged frames are left out: a store has
- * what it can serve. Cost: one pass over all lanes, about a microsecond each.
- */
+/** The digest of the lanes that pass every filter given. Cost: one pass over all lanes, about a microsecond each. */
 export function storeDigest(store: FrameStore, filter: DigestRequest): LaneDigest[] {
   const sources = filter.sources && new Set(filter.sources)
   const shards = filter.shards && new Set(filter.shards)
-  const damaged = damagedRuns(store)
   const digest: LaneDigest[] = []
   for (const lane of store.lanes()) {
     if (filter.stream !== undefined && lane.stream !== filter.stream) continue
     if (sources !== undefined && !sources.has(lane.source)) continue
     if (shards !== undefined && !shards.has(shardOf(lane.source))) continue
-    digest.push(laneDigest(lane, damaged.get(lane.key)))
+    digest.push(laneDigest(lane))
   }
   return digest
+}
+
+/**
+ * The lanes of the shards whose fingerprints differ from the asker's, each since the version that the
+ * asker knows it of. Cost: as storeDigest, when any differs.
+ */
+export function storeDifferences(
+  store: FrameStore,
+  fingerprints: Fingerprints,
+  asked: readonly KnownShard[],
+): ShardDifference[] {
+  const own = fingerprints.all()
+  const differing = new Map<number, { since: number; lanes: LaneDigest[] }>()
+  for (const { shard, fingerprint, since = -1 } of asked) {
+    if (own[shard] !== fingerprint) differing.set(shard, { since, lanes: [] })
+  }
+  if (differing.size === 0) return []
+  for (const lane of store.lanes()) {
+    const found = differing.get(fingerprints.shardOf(lane))
+    if (found !== undefined && lane.changedAt > found.since) found.lanes.push(laneDigest(lane))
+  }
+  return [...differing].map(([shard, { lanes }]) => ({ shard, lanes }))
 }
 
 /** Names of the streams a store holds data of, sorted. */
@@ -30,28 +49,15 @@ export function storeStreams(store: FrameStore): string[] {
   return [...streams].sort()
 }
 
-function laneDigest(lane: LaneRecord, damaged: IntervalSet | undefined): LaneDigest {
-  const held = damaged === undefined ? lane.held : lane.held.minus(damaged)
+function laneDigest(lane: LaneRecord): LaneDigest {
   return {
     source: lane.source,
     stream: lane.stream,
     epoch: lane.epoch,
-    held: held.toRuns(),
+    held: lane.held.toRuns(),
     skipped: lane.skipped.toRuns(),
     trimmed: lane.trimmed.toRuns(),
     ...(lane.ended !== undefined && { ended: lane.ended }),
     lastIngestUs: lane.lastIngestUs,
   }
-}
-
-/** Sequences listed as damaged, by lane key. */
-export function damagedRuns(store: FrameStore): Map<string, IntervalSet> {
-  const damaged = new Map<string, IntervalSet>()
-  for (const { source, stream, epoch, sequence } of store.damaged()) {
-    const key = laneKey(source, stream, epoch)
-    const runs = damaged.get(key) ?? new IntervalSet()
-    runs.add(sequence)
-    damaged.set(key, runs)
-  }
-  return damaged
 }

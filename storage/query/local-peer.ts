@@ -1,8 +1,11 @@
 // This process's own store, as a peer: what an asker next to it reads without HTTP, and what the
 // routes under /v1/peer/ serve to others.
-import { laneKey, schemaFrame, type SchemaId, type StoreId } from '../../mesh/index.ts'
-import { storeDigest, storeStreams } from './digest.ts'
+import { schemaFrame, type SchemaId, type StoreId } from '../../mesh/index.ts'
+import { Fingerprints } from '../repair/fingerprints.ts'
+import { storeDifferences, storeDigest, storeStreams } from './digest.ts'
 import type {
+  DifferencesAnswer,
+  DifferencesRequest,
   DigestAnswer,
   DigestRequest,
   FrameRecord,
@@ -13,6 +16,7 @@ import type {
   StorePeer,
   StreamPart,
 } from './peer.ts'
+import { readLanes } from './read-lanes.ts'
 import { scan, type ScanSource } from './scan.ts'
 import { describeStreams } from './streams.ts'
 
@@ -33,6 +37,7 @@ export interface LocalPeerOptions extends ScanSource {
 
 export class LocalPeer implements StorePeer {
   readonly storeId: StoreId
+  readonly fingerprints: Fingerprints
   private readonly options: LocalPeerOptions
   /** Under way. */
   private scans = 0
@@ -40,21 +45,29 @@ export class LocalPeer implements StorePeer {
   constructor(options: LocalPeerOptions) {
     this.options = options
     this.storeId = options.storeId
+    this.fingerprints = new Fingerprints(options.store)
   }
 
   async digest(request: DigestRequest): Promise<DigestAnswer> {
-    const { store, storeId, life, members } = this.options
-    // Damage changes what a digest says without changing what is held.
-    const version = `${life}-${store.version}-${store.damaged().length}`
-    const unchanged = request.have === version
+    const { store, storeId, members } = this.options
     return {
       storeId,
-      version,
-      unchanged,
-      lanes: unchanged ? [] : storeDigest(store, request),
+      lanes: storeDigest(store, request),
       streams: storeStreams(store),
       members: members(),
       notCounted: this.notCounted(),
+    }
+  }
+
+  async differences({ life, shards }: DifferencesRequest): Promise<DifferencesAnswer> {
+    const { store, storeId, life: ownLife } = this.options
+    const asked =
+      life === ownLife ? shards : shards.map((shard) => ({ ...shard, since: undefined }))
+    return {
+      storeId,
+      life: ownLife,
+      version: store.version,
+      shards: storeDifferences(store, this.fingerprints, asked),
     }
   }
 
@@ -76,22 +89,14 @@ export class LocalPeer implements StorePeer {
   async *frames(
     { lanes, bytesMax }: FramesRequest,
     signal: AbortSignal,
-  ): AsyncGenerator<FrameRecord, boolean> {
+  ): AsyncGenerator<readonly FrameRecord[], boolean> {
     let bytes = 0
-    for (const { source, stream, epoch, runs } of lanes) {
-      const key = laneKey(source, stream, epoch)
-      for (let i = 0; i < runs.length; i += 2) {
-        for await (const { frame, ingestUs } of this.options.store.read(
-          key,
-          runs[i]!,
-          runs[i + 1]!,
-        )) {
-          signal.throwIfAborted()
-          if (bytes >= bytesMax) return true
-          bytes += frame.bytes.length
-          yield { ingestUs, bytes: frame.bytes }
-        }
-      }
+    for await (const page of readLanes(this.options.store, lanes)) {
+      signal.throwIfAborted()
+      const upTo = page.findIndex(({ frame }) => (bytes += frame.bytes.length) >= bytesMax)
+      const some = upTo < 0 ? page : page.slice(0, upTo + 1)
+      yield some.map(({ frame, ingestUs }) => ({ ingestUs, bytes: frame.bytes }))
+      if (upTo >= 0) return true
     }
     return false
   }

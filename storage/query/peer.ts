@@ -18,16 +18,10 @@ export interface DigestRequest {
   readonly stream?: string | undefined
   readonly sources?: readonly string[] | undefined
   readonly shards?: readonly number[] | undefined
-  /** The version of the digest already known, under the same filters. */
-  readonly have?: string | undefined
 }
 
 export interface DigestAnswer {
   readonly storeId: StoreId
-  /** Equal versions of one store mean equal digests. */
-  readonly version: string
-  /** The version is the one asked with; `lanes` is empty and the known one stands. */
-  readonly unchanged: boolean
   readonly lanes: readonly LaneDigest[]
   /** Every stream this store has data of, whatever was asked. */
   readonly streams: readonly string[]
@@ -102,6 +96,35 @@ export interface LaneRuns extends EpochRuns {
   readonly stream: string
 }
 
+/** A shard that repair asks about, and what the asker has of it. */
+export interface KnownShard {
+  readonly shard: number
+  /** The asker's own: 16 hex digits (repair-fingerprints.ts). */
+  readonly fingerprint: string
+  /** The version of the answering store as of which the asker knows the shard there; absent: it does not. */
+  readonly since?: number | undefined
+}
+
+export interface DifferencesRequest {
+  /** Of the answering process, when the asker has asked it before: versions count within one life. */
+  readonly life?: string | undefined
+  readonly shards: readonly KnownShard[]
+}
+
+/** The lanes of a shard that changed since the version asked with, of the same life; else all of them. */
+export interface ShardDifference {
+  readonly shard: number
+  readonly lanes: readonly LaneDigest[]
+}
+
+export interface DifferencesAnswer {
+  readonly storeId: StoreId
+  readonly life: string
+  readonly version: number
+  /** Those whose fingerprints differ; of the others the asker knows all there is. */
+  readonly shards: readonly ShardDifference[]
+}
+
 export interface FramesRequest {
   readonly lanes: readonly LaneRuns[]
   /** Stop after the frame that reaches this. */
@@ -114,9 +137,13 @@ export interface FrameRecord {
   readonly bytes: Buffer
 }
 
-export interface RepairPeer extends Pick<QueryPeer, 'digest'> {
-  /** Frames in the order asked for; returns whether the byte limit cut it short. */
-  frames(request: FramesRequest, signal: AbortSignal): AsyncGenerator<FrameRecord, boolean>
+export interface RepairPeer {
+  differences(request: DifferencesRequest, signal: AbortSignal): Promise<DifferencesAnswer>
+  /** Frames in any order, some at a time; returns whether the byte limit cut it short. */
+  frames(
+    request: FramesRequest,
+    signal: AbortSignal,
+  ): AsyncGenerator<readonly FrameRecord[], boolean>
   /** The frame a schema travels in, or undefined when this store does not have it. */
   schema(id: SchemaId, signal: AbortSignal): Promise<Buffer | undefined>
 }

@@ -120,7 +120,7 @@ export class TestMesh implements AsyncDisposable {
   startSkein(
     name: string,
     args: readonly string[],
-    options: Pick<ProgramOptions, 'under' | 'nodeFlags'> = {},
+    options: Pick<ProgramOptions, 'under' | 'nodeFlags' | 'env'> = {},
   ): Program {
     return this.start({ ...options, name, script: SKEIN, args })
   }

@@ -27,6 +27,7 @@ const log = await OutboxLog.open({
   clock: systemClock,
   syncMs: 10,
 })
+if (log.recovered.damagedRecords > 0) process.send!({ type: 'damaged' })
 if (crash !== undefined) armCrash(crash, log, session.transport)
 const publisher = await session.publisher({ outboxLog: log })
 process.send!({ type: 'ready' })

@@ -28,6 +28,8 @@ export interface ProgramOptions {
   readonly cwd: string
   /** What it runs under: words before the program, such as those that enter a network namespace. */
   readonly under?: readonly string[]
+  /** Beside those of this process. */
+  readonly env?: Readonly<Record<string, string>>
   readonly onMessage?: (message: OtherMessage) => void
 }
 
@@ -64,12 +66,12 @@ export class Program implements Runner {
   private readonly lines: string[] = []
 
   constructor(options: ProgramOptions) {
-    const { name, script, args, nodeFlags = [], cwd, under = [], onMessage } = options
+    const { name, script, args, nodeFlags = [], cwd, under = [], env = {}, onMessage } = options
     this.name = name
     const [execPath, ...words] = [...under, process.execPath]
     this.child = fork(script, args, {
       cwd,
-      env: childEnvironment(),
+      env: { ...childEnvironment(), ...env },
       execPath,
       execArgv: [...words, ...nodeFlags],
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],

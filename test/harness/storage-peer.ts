@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { eventually } from '../../mesh/conformance/eventually.ts'
 import { systemClock, type StoreId } from '../../mesh/index.ts'
 import { PeerClient } from '../../storage/index.ts'
-import type { DigestAnswer, DigestRequest } from '../../storage/query/peer.ts'
+import type { DigestAnswer, DigestRequest, LaneRuns } from '../../storage/query/peer.ts'
 import { LocalStorage } from './local-storage.ts'
 import type { TestMesh } from './mesh.ts'
 import type { Namespace } from './namespace.ts'
@@ -28,6 +28,8 @@ const ASK_MS = 5_000
 export class StoragePeer {
   readonly name: string
   readonly endpoint: string
+  /** Of its process, when it is started the next time. */
+  env: Readonly<Record<string, string>> = {}
   private readonly options: StoragePeerOptions
   private program: Runner | undefined
   private http = ''
@@ -53,13 +55,21 @@ export class StoragePeer {
       return mesh.runs(new LocalStorage(mesh.config(seeds, settings), name))
     }
     const words = [...mesh.flags(seeds, settings), 'node', 'storage', '--name', name]
-    return mesh.startSkein(name, words, { nodeFlags, ...(space && { under: space.enter }) })
+    return mesh.startSkein(name, words, {
+      nodeFlags,
+      env: this.env,
+      ...(space && { under: space.enter }),
+    })
+  }
+
+  get directory(): string {
+    return join(this.options.mesh.root, this.name)
   }
 
   /** Removes what its disk held: it comes back as another store. */
   wipe(): void {
     if (this.process.isRunning) throw new Error(`${this.name} is running: kill it first`)
-    rmSync(join(this.options.mesh.root, this.name), { recursive: true })
+    rmSync(this.directory, { recursive: true })
   }
 
   get process(): Runner {
@@ -71,6 +81,11 @@ export class StoragePeer {
     return this.process.kill()
   }
 
+  /** Ends it, whatever state it is in, if it was ever started. */
+  async end(): Promise<void> {
+    await this.program?.end()
+  }
+
   /** Whether it is a member that acknowledges. */
   async isReady(): Promise<boolean> {
     const response = await fetch(`${this.http}/readyz`, { signal: AbortSignal.timeout(ASK_MS) })
@@ -78,10 +93,28 @@ export class StoragePeer {
     return response.ok
   }
 
+  /** As /healthz has it: 503 with reasons while it acknowledges nothing. */
+  async health(): Promise<{ readonly status: number; readonly reasons: readonly string[] }> {
+    const response = await fetch(`${this.http}/healthz`, { signal: AbortSignal.timeout(ASK_MS) })
+    const { reasons } = (await response.json()) as { reasons: readonly string[] }
+    return { status: response.status, reasons }
+  }
+
   /** What it holds itself: nobody else is asked. */
   digest(request: DigestRequest = {}): Promise<DigestAnswer> {
     const client = new PeerClient({ http: this.http, clock: systemClock })
     return client.digest(request, AbortSignal.timeout(ASK_MS))
+  }
+
+  /** Has it read these frames from its disk; returns how many it could. */
+  async readFrames(lanes: readonly LaneRuns[]): Promise<number> {
+    const client = new PeerClient({ http: this.http, clock: systemClock })
+    let count = 0
+    const request = { lanes, bytesMax: 1 << 30 }
+    for await (const records of client.frames(request, AbortSignal.timeout(ASK_MS))) {
+      count += records.length
+    }
+    return count
   }
 
   async storeId(): Promise<StoreId> {

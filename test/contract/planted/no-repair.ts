@@ -2,5 +2,5 @@
 // that it lacks nothing.
 import { plant } from './plant.ts'
 
-plant('nodes/storage.ts', 'this.repair.start()', () => '')
+plant('storage/repair/repair.ts', 'await this.look()', () => '')
 plant('nodes/storage/standing.ts', 'if (!repair.caughtUp) return', () => 'if (false) return')
