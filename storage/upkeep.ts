@@ -41,8 +41,10 @@ export interface UpkeepCounters {
 const ROUND_MS = 10_000
 /** What failed once, for want of space most likely, is tried again after so long. */
 const COMPACTION_RETRY_MS = 300_000
-/** A lane of which nothing is held is remembered for so long after its last frame, so that no store
- * that was away brings back what was removed. */
+/**
+ * A lane of which nothing is held is remembered for so long after its last frame and after it was
+ * removed, so that no store that was away, or keeps more, brings back what was removed.
+ */
 export const LANE_MEMORY_US = 7 * 86_400_000_000
 
 export class Upkeep {

@@ -13,6 +13,12 @@ import type { Gone, LaneRecord } from '../frame-store.ts'
 /** The facts about one frame that sets and sums are made of. */
 export type FrameFacts = Pick<Frame, 'kind' | 'sequence' | 'firstUs' | 'lastUs' | 'count'>
 
+/** What this store keeps of a lane beyond its frames. */
+export interface GoneLane extends Gone {
+  /** When retention last took something of it here, µs since the Unix epoch; 0 when it never did. */
+  readonly trimmedUs: number
+}
+
 export class BucketLane {
   readonly key: LaneKey
   readonly bucketMs: number
@@ -92,6 +98,8 @@ export class LaneState implements LaneRecord {
   newestUs = -1
   newestSequence = 0
   readonly extents = new Extents()
+  /** When retention last took something of it, µs since the Unix epoch; 0 when it never did. */
+  trimmedUs = 0
   /** The part of the bucket last written, so that the next frame finds it without a look-up. */
   current: BucketLane | undefined = undefined
 
@@ -136,7 +144,8 @@ export class LaneState implements LaneRecord {
   }
 
   /** What a whole bucket held is gone, its bucket removed by retention. */
-  trimBucket(bucketId: number, part: BucketLane): void {
+  trimBucket(bucketId: number, part: BucketLane, nowUs: number): void {
+    this.trimmedUs = nowUs
     this.extents.delete(bucketId)
     this.held = this.held.minus(part.held)
     this.trimmed.addAll(part.held)
@@ -149,22 +158,22 @@ export class LaneState implements LaneRecord {
   }
 
   /** Takes in what is gone of the lane; what is held stays held. */
-  learn({ trimmed, skipped, ended, lastIngestUs }: Gone): void {
+  learn({ trimmed, skipped, ended, lastIngestUs, trimmedUs = 0 }: Gone & Partial<GoneLane>): void {
     this.trimmed.addAll(trimmed.minus(this.held))
     this.skipped.addAll(skipped)
     if (ended > 0) this.ended ??= ended
     this.lastIngestUs = Math.max(this.lastIngestUs, lastIngestUs)
+    this.trimmedUs = Math.max(this.trimmedUs, trimmedUs)
   }
 
-  /** What is gone of it once `part`, if any, is gone as well. */
-  gone(part?: BucketLane): Gone {
-    const { trimmed, skipped, ended = 0, lastIngestUs } = this
-    return {
-      trimmed: part === undefined ? trimmed : trimmed.or(part.held),
-      skipped,
-      ended,
-      lastIngestUs,
-    }
+  gone(): GoneLane {
+    const { trimmed, skipped, ended = 0, lastIngestUs, trimmedUs } = this
+    return { trimmed, skipped, ended, lastIngestUs, trimmedUs }
+  }
+
+  /** What will be gone of it once `part` is. */
+  goneWith(part: BucketLane, nowUs: number): GoneLane {
+    return { ...this.gone(), trimmed: this.trimmed.or(part.held), trimmedUs: nowUs }
   }
 
   /** Forgets a frame that cannot be read any more. */

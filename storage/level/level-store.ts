@@ -41,7 +41,7 @@ import { ALL_SEQUENCES, FrameFinder, type Located } from './frame-finder.ts'
 import { GoneRecords } from './gone-records.ts'
 import { HandlePool } from './handle-pool.ts'
 import { openIndex } from './index-database.ts'
-import { BucketLane, LaneState, skipRuns } from './lane-state.ts'
+import { BucketLane, LaneState, skipRuns, type GoneLane } from './lane-state.ts'
 import { LaneTable } from './lane-table.ts'
 import { RECORD_HEADER_BYTES, type Pace } from './record.ts'
 import type { IndexDatabase } from './records.ts'
@@ -311,14 +311,15 @@ export class LevelStore implements FrameStore {
       for (const { lane, runs } of bucket.damageNotes()) {
         lanes.get(lane)?.held.addAll(new IntervalSet(runs))
       }
+      const nowUs = this.clock.nowUs()
       return this.goneTurns.take(async () => {
         await this.gone.put(
-          Array.from(lanes.values(), (part): [LaneKey, Gone] => [
+          Array.from(lanes.values(), (part): [LaneKey, GoneLane] => [
             part.key,
-            this.table.take(part.key).gone(part),
+            this.table.take(part.key).goneWith(part, nowUs),
           ]),
         )
-        return this.turns.take(() => this.removeBucket(bucket, lanes))
+        return this.turns.take(() => this.removeBucket(bucket, lanes, nowUs))
       })
     })
   }
@@ -352,11 +353,14 @@ export class LevelStore implements FrameStore {
     return damaged
   }
 
-  /** Forgets lanes of which nothing is held and nothing was heard since. Returns how many. */
+  /**
+   * Forgets lanes of which nothing is held, and nothing came or was removed since. Returns how many.
+   */
   forgetLanes(beforeUs: number): Promise<number> {
     return this.goneTurns.take(async () => {
       const old = [...this.table.values()].filter(
-        ({ held, lastIngestUs }) => held.isEmpty && lastIngestUs < beforeUs,
+        ({ held, lastIngestUs, trimmedUs }) =>
+          held.isEmpty && Math.max(lastIngestUs, trimmedUs) < beforeUs,
       )
       if (old.length === 0) return 0
       await this.gone.delete(old.map(({ key }) => key))
@@ -558,19 +562,20 @@ export class LevelStore implements FrameStore {
   private async removeBucket(
     bucket: Bucket,
     lanes: ReadonlyMap<LaneKey, BucketLane>,
+    nowUs: number,
   ): Promise<boolean> {
     if (bucket.lanes !== undefined) return false
     this.buckets.delete(bucket)
     this.table.version += 1
-    for (const part of lanes.values()) this.trimLane(bucket, part)
+    for (const part of lanes.values()) this.trimLane(bucket, part, nowUs)
     this.damage.retain((key, sequence) => this.table.get(key)?.trimmed.has(sequence) !== true)
     await bucket.remove()
     return true
   }
 
-  private trimLane(bucket: Bucket, part: BucketLane): void {
+  private trimLane(bucket: Bucket, part: BucketLane, nowUs: number): void {
     const state = this.table.take(part.key)
-    state.trimBucket(bucket.id, part)
+    state.trimBucket(bucket.id, part, nowUs)
     state.changedAt = this.table.version
   }
 
