@@ -15,6 +15,17 @@ afterAll(() => rmSync(out, { recursive: true }))
 
 const BROKERS = (['kafka', 'nats'] as const).filter((name) => isInstalled(name))
 
+const STORE_CELLS = [
+  'ingest: skein, blocks',
+  'latest: idle',
+  'latest: under ingest',
+  'repair: idle',
+  'repair: under ingest',
+  'trucks: 100',
+  'restart: killed',
+  'restart: stopped',
+]
+
 describe.sequential('each scenario', { timeout: BENCH_LIMIT_MS }, () => {
   it('latency, beside real brokers', async () => {
     const against = ['zeromq-raw', ...BROKERS].join()
@@ -86,6 +97,23 @@ describe.sequential('each scenario', { timeout: BENCH_LIMIT_MS }, () => {
     expect(faults(runs)).toEqual([])
     expect(new Set(runs.map(({ load }) => load.sources))).toEqual(new Set([10, 1_000, 10_000]))
     expect(new Set(runs.map(({ setting }) => setting.stores ?? 1))).toEqual(new Set([1, 3]))
+  })
+
+  it('store, beside the real broker', async () => {
+    const kafka = BROKERS.filter((name) => name === 'kafka')
+    const against = ['--against', kafka.join() || 'none', '--payloads', 'blocks']
+    const words = [...SHORT, ...against, '--gigabytes', '0.05']
+    const { runs, report } = await bench(out, 'store', ...words)
+    expect(faults(runs)).toEqual([])
+    const cells = new Set(runs.map(({ cell }) => cell))
+    expect(cells).toEqual(
+      new Set([...kafka.map((name) => `ingest: ${name}, blocks`), ...STORE_CELLS]),
+    )
+    for (const { cell, counts } of runs) {
+      if (cell.startsWith('ingest: ')) expect(counts.receipts).toBeGreaterThan(0)
+    }
+    const [goals] = report.sections
+    expect(goals!.tables![0]!.rows.length).toBeGreaterThanOrEqual(9)
   })
 })
 

@@ -29,6 +29,23 @@ describe('options', () => {
     expect(samplesPerFrame).toEqual([1, 10])
   })
 
+  it('reads what is measured of a store', async () => {
+    const options = await read(
+      '--parts',
+      'ingest,restart',
+      '--payloads',
+      'blocks',
+      '--gigabytes',
+      '0.5',
+    )
+    expect(options).toMatchObject({
+      parts: ['ingest', 'restart'],
+      payloads: ['blocks'],
+      gigabytes: 0.5,
+    })
+    await expect(read('--parts', 'restrat')).rejects.toThrow('did you mean restart?')
+  })
+
   it('leaves to the scenario what is not said', async () => {
     const options = await read('--quick')
     expect(options).toMatchObject({ quick: true, compress: false, seed: 1, out: 'results' })

@@ -22,6 +22,11 @@ export interface Options {
   /** Of each measured window. */
   readonly seconds: number | undefined
   readonly compress: boolean
+  /** Of `store`: what is in the store that is restarted. */
+  readonly gigabytes: number | undefined
+  /** Of `store`: only these. */
+  readonly parts: readonly StorePartName[] | undefined
+  readonly payloads: readonly PayloadName[] | undefined
   /** Minutes instead of an hour: shorter windows, fewer blocks and steps. */
   readonly quick: boolean
   readonly seed: number
@@ -33,6 +38,12 @@ export interface Options {
   readonly json: boolean
 }
 
+export const STORE_PART_NAMES = ['ingest', 'latest', 'repair', 'trucks', 'restart'] as const
+export type StorePartName = (typeof STORE_PART_NAMES)[number]
+/** Frames of 5 KB; of 100 samples; of one sample. */
+export const PAYLOAD_NAMES = ['blocks', 'frames', 'samples'] as const
+export type PayloadName = (typeof PAYLOAD_NAMES)[number]
+
 interface Flags {
   against: BenchSystemName[]
   tier?: Tier[]
@@ -42,6 +53,9 @@ interface Flags {
   blocks?: number
   seconds?: number
   compress?: boolean
+  gigabytes?: number
+  parts?: StorePartName[]
+  payloads?: PayloadName[]
   quick?: boolean
   seed: number
   recording?: string
@@ -74,6 +88,17 @@ export function scenarioCommand(
     .option('--blocks <number>', 'repetitions of everything, interleaved', number(1))
     .option('--seconds <number>', 'length of each measured window', number(0.1))
     .option('--compress', 'compression on, in every system')
+    .option('--gigabytes <number>', 'of store: data in the store that is restarted', number(0.01))
+    .option(
+      '--parts <names>',
+      `of store: only these, of ${STORE_PART_NAMES.join(', ')}`,
+      list(STORE_PART_NAMES),
+    )
+    .option(
+      '--payloads <names>',
+      `of store: what is ingested, of ${PAYLOAD_NAMES.join(', ')}`,
+      list(PAYLOAD_NAMES),
+    )
     .option('--quick', 'minutes instead of an hour')
     .option('--seed <number>', 'of payloads, schedules and orders', number(0), 1)
     .option('--recording <file>', 'readings of a recorded file instead of simulated ones')
@@ -81,7 +106,8 @@ export function scenarioCommand(
     .addOption(new Option('--out <directory>', 'where results go').default('results'))
     .option('--json', 'the result on standard output too')
     .action(async (flags: Flags, command: Command) => {
-      const { tier, tuning, rate, samplesPerFrame, blocks, seconds, ...rest } = flags
+      const { tier, tuning, rate, samplesPerFrame, blocks, seconds, ...others } = flags
+      const { gigabytes, parts, payloads, ...rest } = others
       const { recording, map } = flags
       if ((recording === undefined) !== (map === undefined)) {
         command.error('error: --recording and --map come together: a file, and how it is read')
@@ -98,6 +124,9 @@ export function scenarioCommand(
         samplesPerFrame,
         blocks,
         seconds,
+        gigabytes,
+        parts,
+        payloads,
         recording: recording === undefined ? undefined : { file: recording, mapping: map! },
       })
     })

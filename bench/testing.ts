@@ -29,4 +29,4 @@ export function faults(runs: readonly Run[]): string[] {
   )
 }
 
-const BUSY = /^the generator was late|of the machine was given to others$/
+const BUSY = /^the generator was late|of the machine was given to others$|samples\/s were taken$/

@@ -7,6 +7,7 @@ import { latency } from './latency.ts'
 import { outage } from './outage.ts'
 import { scale } from './scale.ts'
 import type { Scenario } from './scenario.ts'
+import { store } from './store.ts'
 import { throughput } from './throughput.ts'
 
 export const SCENARIOS: readonly Scenario[] = [
@@ -17,5 +18,6 @@ export const SCENARIOS: readonly Scenario[] = [
   late,
   cost,
   scale,
+  store,
   busExperiments,
 ]

@@ -94,7 +94,7 @@ export class KafkaProducer implements Producer {
     this.options = options
     this.access = access
     this.attempts = new Attempts(access, (client, works) => this.run(client, works))
-    this.encode = messageEncoder(form, channel.name, sources)
+    this.encode = options.encode ?? messageEncoder(form, channel.name, sources)
     this.shrinking = new Shrinking(setting.compress)
     this.lingerMs = tuning['linger.ms']
     this.inFlightMax = tuning['max.in.flight.requests.per.connection']

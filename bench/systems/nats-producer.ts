@@ -81,7 +81,7 @@ export class NatsProducer implements Producer {
     this.options = options
     this.subject = `${channel.name}.${process}`
     this.rules = publishingOf(channel.setting)
-    this.encode = messageEncoder(form, channel.name, sources)
+    this.encode = options.encode ?? messageEncoder(form, channel.name, sources)
   }
 
   publish(source: number, samples: readonly Sample[]): void {

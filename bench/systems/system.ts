@@ -94,6 +94,8 @@ export interface ProducerOptions {
   readonly schema: JsonSchema
   /** Distinguishes the processes of one run. */
   readonly process: number
+  /** Of a broker's producer: makes the messages, instead of `form`. */
+  readonly encode?: (source: number, samples: readonly Sample[]) => Buffer
   /** Samples that are vouched for at the setting's tier. A batch may be told in parts. */
   readonly onReceipt: (samples: readonly { readonly timeUs: number }[]) => void
   /** Samples given up: refused, or dropped. They count as lost. */
