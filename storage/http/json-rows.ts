@@ -13,8 +13,12 @@ export function rowJson(row: Row | BucketRow): string {
     return JSON.stringify({ time, timeUs, source, fields: aggregatesJson(row.fields) })
   }
   const { epoch, sequence, index } = row
-  const fields = toJsonFields(row.fields)
-  return JSON.stringify({ time, timeUs, source, fields, epoch, sequence, index })
+  const fields = JSON.stringify(toJsonFields(row.fields))
+  // Put together here: a fleet has ten thousand rows, and most of each needs no escaping.
+  return (
+    `{"time":"${time}","timeUs":${timeUs},"source":${JSON.stringify(source)},"fields":${fields},` +
+    `"epoch":"${epoch}","sequence":${sequence},"index":${index}}`
+  )
 }
 
 function aggregatesJson(fields: BucketRow['fields']): Record<string, Record<string, JsonValue>> {

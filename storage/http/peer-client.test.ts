@@ -18,7 +18,7 @@ afterEach(() => {
   }
 })
 
-async function clientOf(listener: RequestListener, silenceMs = 50): Promise<PeerClient> {
+async function clientOf(listener: RequestListener, silenceMs = 5_000): Promise<PeerClient> {
   const server = createServer(listener)
   servers.push(server)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -28,32 +28,32 @@ async function clientOf(listener: RequestListener, silenceMs = 50): Promise<Peer
 
 describe('PeerClient', () => {
   test('a peer that accepts and says nothing is given up', async () => {
-    const client = await clientOf(() => undefined)
+    const client = await clientOf(() => undefined, 50)
     await expect(client.digest({}, SIGNAL)).rejects.toThrow(/silent for 50 ms/)
     await expect(collect(client.scan(SCAN, SIGNAL))).rejects.toThrow(/silent for 50 ms/)
   })
 
   test('a peer that falls silent in the middle is given up, one that sends empty lines is not', async () => {
-    const hung = await clientOf((_, response) => void response.write('{"rows":[]}\n'))
+    const hung = await clientOf((_, response) => void response.write('{"rows":[]}\n'), 50)
     await expect(collect(hung.scan(SCAN, SIGNAL))).rejects.toThrow(/silent for 50 ms/)
     const slow = await clientOf((_, response) => {
       let beats = 0
       const timer = setInterval(() => {
-        if (++beats < 12) return void response.write('\n')
+        if (++beats < 45) return void response.write('\n')
         clearInterval(timer)
         return void response.end('{"end":true}\n')
       }, 50)
-    }, 400)
+    }, 2_000)
     expect(await collect(slow.scan(SCAN, SIGNAL))).toEqual([])
   })
 
   test('an answer that breaks off is an error, whatever came before', async () => {
-    const client = await clientOf((_, response) => void response.end('{"rows":[]}\n'), 5_000)
+    const client = await clientOf((_, response) => void response.end('{"rows":[]}\n'))
     await expect(collect(client.scan(SCAN, SIGNAL))).rejects.toMatchObject({
       code: 'QUERY_NO_PEER',
       message: expect.stringContaining('cut off'),
     })
-    const short = await clientOf((_, response) => void response.end('12345'), 5_000)
+    const short = await clientOf((_, response) => void response.end('12345'))
     const frames = short.frames({ lanes: [], bytesMax: 1 }, SIGNAL)
     await expect(collect(frames)).rejects.toThrow(/ends before its last record/)
   })
@@ -64,7 +64,7 @@ describe('PeerClient', () => {
       response.end('{"error":{"code":"X","message":"disk on fire"}}')
     })
     await expect(client.digest({}, SIGNAL)).rejects.toThrow(/status 503: disk on fire/)
-    const hung = await clientOf(() => undefined, 5_000)
+    const hung = await clientOf(() => undefined)
     const leaving = new AbortController()
     const asked = hung.digest({}, leaving.signal)
     leaving.abort(new Error('enough'))

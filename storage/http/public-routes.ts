@@ -38,6 +38,8 @@ export interface PublicRoutesOptions {
 
 const QUERY_BYTES_MAX = 1024 * 1024
 const QUERIES_MAX = 32
+/** Rows written between two looks at whether the reader can take more. */
+const ROWS_AT_ONCE = 100
 
 export function addPublicRoutes(app: FastifyInstance, options: PublicRoutesOptions): void {
   const { clock, asker, peers, health, metrics } = options
@@ -84,7 +86,14 @@ function state(reply: FastifyReply, isGood: boolean, body: object): FastifyReply
 async function* answerLines(answer: Answer<Row | BucketRow>): AsyncGenerator<string> {
   let coverage: Coverage
   try {
-    for await (const row of answer.rows) yield `${rowJson(row)}\n`
+    for await (const rows of answer.batches) {
+      for (let at = 0; at < rows.length; at += ROWS_AT_ONCE) {
+        yield rows
+          .slice(at, at + ROWS_AT_ONCE)
+          .map((row) => `${rowJson(row)}\n`)
+          .join('')
+      }
+    }
     coverage = await answer.coverage
   } catch (error) {
     yield `${JSON.stringify(toErrorAnswer(error).body)}\n`
@@ -96,9 +105,17 @@ async function* answerLines(answer: Answer<Row | BucketRow>): AsyncGenerator<str
 /** {"rows":[…],"coverage":…}, written as it comes; an error on the way breaks it off. */
 async function* answerJson(answer: Answer<Row | BucketRow>): AsyncGenerator<string> {
   let separator = '{"rows":['
-  for await (const row of answer.rows) {
-    yield separator + rowJson(row)
-    separator = ',\n'
+  for await (const rows of answer.batches) {
+    for (let at = 0; at < rows.length; at += ROWS_AT_ONCE) {
+      yield (
+        separator +
+          rows
+            .slice(at, at + ROWS_AT_ONCE)
+            .map(rowJson)
+            .join(',\n')
+      )
+      separator = ',\n'
+    }
   }
   const begin = separator === ',\n' ? '' : separator
   yield `${begin}],"coverage":${JSON.stringify(await answer.coverage)}}\n`

@@ -51,13 +51,17 @@ export interface AskerOptions {
 }
 
 export interface Answer<R> {
-  /** Read once. Stopping early ends the reads at the stores. */
+  /** Read once, these or `batches`. Stopping early ends the reads at the stores. */
   readonly rows: AsyncIterable<R>
+  /** The same rows, as many at a time as come together. */
+  readonly batches: AsyncIterable<readonly R[]>
   /** Known when the rows have ended or were abandoned; rejects when they failed. */
   readonly coverage: Promise<Coverage>
 }
 
 const DIGEST_TIMEOUT_MS = 2_000
+/** Rows handed over at once. */
+const BATCH_ROWS = 500
 
 export class Asker {
   private readonly options: AskerOptions
@@ -249,10 +253,14 @@ async function* latestRows(reading: Reading, query: LatestQuery): AsyncGenerator
   const filter = fieldFilter(query)
   const rows = [...newest.values()].flatMap((row): Row[] => {
     const fields = row.timeUs >= query.fromUs ? filter(row.fields) : undefined
+    if (fields === row.fields) return [row]
     return fields === undefined ? [] : [{ ...row, fields }]
   })
   rows.sort((a, b) => (a.source < b.source ? -1 : 1))
-  yield rows.slice(0, query.limit)
+  const count = Math.min(rows.length, query.limit ?? rows.length)
+  for (let at = 0; at < count; at += BATCH_ROWS) {
+    yield rows.slice(at, Math.min(at + BATCH_ROWS, count))
+  }
 }
 
 /** Partial buckets that follow each other and are the same bucket become one row. */
@@ -286,9 +294,9 @@ function answer<R>(reading: Reading, batches: AsyncGenerator<R[]>): Answer<R> {
   const { promise: coverage, resolve, reject } = Promise.withResolvers<Coverage>()
   // Whoever only reads rows meets the error there.
   coverage.catch(() => undefined)
-  async function* rows(): AsyncGenerator<R> {
+  async function* told(): AsyncGenerator<R[]> {
     try {
-      for await (const batch of batches) yield* batch
+      yield* batches
     } catch (error) {
       reject(error)
       throw error
@@ -296,5 +304,9 @@ function answer<R>(reading: Reading, batches: AsyncGenerator<R[]>): Answer<R> {
       resolve(reading.coverage())
     }
   }
-  return { rows: rows(), coverage }
+  const all = told()
+  async function* rows(): AsyncGenerator<R> {
+    for await (const batch of all) yield* batch
+  }
+  return { rows: rows(), batches: all, coverage }
 }

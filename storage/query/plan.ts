@@ -38,6 +38,11 @@ export function planParts(
     else parts.push(part)
   }
   for (const { source, lanes } of wanted) {
+    const whole = lanes === undefined ? wholeHolder(holdings, source, prefer) : undefined
+    if (whole !== undefined) {
+      assign(whole, { source })
+      continue
+    }
     let need = lanes === undefined ? new Map(holdings.knownRuns(source)) : fromEpochRuns(lanes)
     const candidates = new Map(holdings.holders(source))
     let mayTakeAll = lanes === undefined
@@ -56,6 +61,32 @@ export function planParts(
   return [...byStore].map(([storeId, parts]) => ({ storeId, parts }))
 }
 
+/**
+ * A store that has all that is known of the source, told by its size: nobody holds what is not known.
+ * This is how nearly all sources are read, so it is found without a set being made.
+ */
+function wholeHolder(
+  holdings: Holdings,
+  source: string,
+  prefer: StoreId | undefined,
+): StoreId | undefined {
+  const size = sizeOf(holdings.knownRuns(source))
+  if (size === 0) return undefined
+  let best: StoreId | undefined
+  for (const [storeId, held] of holdings.holders(source)) {
+    if (sizeOf(held) !== size) continue
+    if (best === undefined || rankOf(storeId, source, prefer) > rankOf(best, source, prefer)) {
+      best = storeId
+    }
+  }
+  return best
+}
+
+/** Which of equal holders: the preferred one, else spread over the sources. */
+function rankOf(storeId: StoreId, source: string, prefer: StoreId | undefined): number {
+  return storeId === prefer ? Number.POSITIVE_INFINITY : mix(`${source}/${storeId}`)
+}
+
 /** The store that has most of what is needed, and what of it; undefined when none has any. */
 function bestHolder(
   source: string,
@@ -68,7 +99,7 @@ function bestHolder(
     const runs = andRuns(need, held)
     const size = sizeOf(runs)
     if (size === 0 || (best !== undefined && size < best.size)) continue
-    const rank = storeId === prefer ? Number.POSITIVE_INFINITY : mix(`${source}/${storeId}`)
+    const rank = rankOf(storeId, source, prefer)
     if (best === undefined || size > best.size || rank > best.rank) {
       best = { storeId, runs, size, rank }
     }

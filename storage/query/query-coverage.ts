@@ -39,11 +39,18 @@ interface LaneView {
 }
 
 export function coverageOf(facts: CoverageFacts): Coverage {
-  const lanes = mergeLanes(facts.answers.map((answer) => answer.lanes))
+  const lanes = groupedByLane(facts.answers.map((answer) => answer.lanes))
   const gaps: LaneGap[] = []
   let frames = 0
-  for (const lane of lanes.values()) {
-    const unreachable = facts.givenUp(lane.source, lane.epoch)
+  for (const digests of lanes) {
+    const { source, epoch } = digests[0]!
+    const unreachable = facts.givenUp(source, epoch)
+    const whole = unreachable.isEmpty ? wholeLane(digests) : undefined
+    if (whole !== undefined) {
+      frames += whole
+      continue
+    }
+    const lane = mergedLane(digests)
     frames += lane.held.minus(unreachable).size
     const gap = gapOf(lane, unreachable, facts.nowUs)
     if (gap !== undefined) gaps.push(gap)
@@ -65,7 +72,7 @@ export function coverageOf(facts: CoverageFacts): Coverage {
     answered: facts.answers.length,
     needed,
     frames,
-    lanes: lanes.size,
+    lanes: lanes.length,
     gaps,
   }
 }
@@ -89,33 +96,50 @@ function gapOf(lane: LaneView, unreachable: IntervalSet, nowUs: number): LaneGap
   }
 }
 
-function mergeLanes(digests: readonly (readonly LaneDigest[])[]): Map<string, LaneView> {
-  const lanes = new Map<string, LaneView>()
-  for (const digest of digests) {
-    for (const lane of digest) {
-      const key = `${lane.epoch}${lane.stream}/${lane.source}`
-      const view = lanes.get(key)
-      if (view === undefined) {
-        lanes.set(key, {
-          source: lane.source,
-          stream: lane.stream,
-          epoch: lane.epoch,
-          held: new IntervalSet(lane.held),
-          skipped: new IntervalSet(lane.skipped),
-          trimmed: new IntervalSet(lane.trimmed),
-          ended: lane.ended,
-          lastIngestUs: lane.lastIngestUs,
-        })
-        continue
-      }
-      view.held.addAll(new IntervalSet(lane.held))
-      view.skipped.addAll(new IntervalSet(lane.skipped))
-      view.trimmed.addAll(new IntervalSet(lane.trimmed))
-      view.ended ??= lane.ended
-      view.lastIngestUs = Math.max(view.lastIngestUs, lane.lastIngestUs)
-    }
+/** What the stores say of each lane. */
+function groupedByLane(answers: readonly (readonly LaneDigest[])[]): LaneDigest[][] {
+  // One store says everything once.
+  if (answers.length === 1) return answers[0]!.map((lane) => [lane])
+  const lanes = new Map<string, LaneDigest[]>()
+  for (const lane of answers.flat()) {
+    const key = `${lane.epoch}${lane.stream}/${lane.source}`
+    const others = lanes.get(key)
+    if (others === undefined) lanes.set(key, [lane])
+    else others.push(lane)
   }
-  return lanes
+  return [...lanes.values()]
+}
+
+/** How many frames a lane has of which one store holds all that any knows: nearly every lane. */
+function wholeLane(digests: readonly LaneDigest[]): number | undefined {
+  let last = 0
+  for (const { held, skipped, trimmed, ended = 0 } of digests) {
+    last = Math.max(last, ended, held.at(-1) ?? 0, skipped.at(-1) ?? 0, trimmed.at(-1) ?? 0)
+  }
+  const isWhole = digests.some(({ held }) => held.length === 2 && held[0] === 1 && held[1] === last)
+  return isWhole ? last : undefined
+}
+
+function mergedLane(digests: readonly LaneDigest[]): LaneView {
+  const { source, stream, epoch } = digests[0]!
+  const view: LaneView = {
+    source,
+    stream,
+    epoch,
+    held: new IntervalSet(),
+    skipped: new IntervalSet(),
+    trimmed: new IntervalSet(),
+    ended: undefined,
+    lastIngestUs: 0,
+  }
+  for (const lane of digests) {
+    view.held.addAll(new IntervalSet(lane.held))
+    view.skipped.addAll(new IntervalSet(lane.skipped))
+    view.trimmed.addAll(new IntervalSet(lane.trimmed))
+    view.ended ??= lane.ended
+    view.lastIngestUs = Math.max(view.lastIngestUs, lane.lastIngestUs)
+  }
+  return view
 }
 
 function quorumReasons(facts: CoverageFacts, counted: number, needed: number): string[] {

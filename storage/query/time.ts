@@ -41,11 +41,18 @@ export function parseDuration(text: string): number | undefined {
   return Number.isSafeInteger(us) ? us : undefined
 }
 
+/** Rows of an answer are mostly of the same few seconds. */
+let lastSecond = 0
+let lastSecondText = '1970-01-01T00:00:00.'
+
 /** ISO 8601 in UTC, to the microsecond: `2025-07-06T12:00:00.123456Z`. */
 export function formatTime(timeUs: number): string {
-  const ms = Math.floor(timeUs / 1000)
-  const microseconds = String(timeUs - ms * 1000).padStart(3, '0')
-  return `${new Date(ms).toISOString().slice(0, -1)}${microseconds}Z`
+  const second = Math.floor(timeUs / 1e6)
+  if (second !== lastSecond) {
+    lastSecondText = new Date(second * 1000).toISOString().slice(0, -4)
+    lastSecond = second
+  }
+  return `${lastSecondText}${String(timeUs - second * 1e6).padStart(6, '0')}Z`
 }
 
 function numberTime(value: number): number | undefined {
