@@ -35,6 +35,8 @@ export interface SessionOptions {
   readonly roles?: readonly PeerRole[]
   /** What people call it. */
   readonly name?: string
+  /** Grows with each process that serves one disk; of two the later one counts. Default: when this one began. */
+  readonly incarnation?: number
   /** Asked at each announcement, so that they may begin to exist after the session does. */
   readonly http?: () => string | undefined
   readonly store?: () => StoreAnnouncement
@@ -61,7 +63,7 @@ export class Session implements AsyncDisposable {
     this.options = options
     this.mesh = options.mesh
     this.transport = options.transport
-    this.incarnation = options.clock.nowUs()
+    this.incarnation = options.incarnation ?? options.clock.nowUs()
     const { mesh, transport, clock, seeds, roles = [] } = options
     this.membership = new Membership({
       mesh,

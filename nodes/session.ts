@@ -16,7 +16,7 @@ import { advertised, hasSeeds, openableTransport } from './transport.ts'
 
 export interface NodeSessionOptions extends Pick<
   SessionOptions,
-  'name' | 'http' | 'store' | 'onAnnouncement' | 'onChange'
+  'name' | 'incarnation' | 'http' | 'store' | 'onAnnouncement' | 'onChange'
 > {
   /** Default: the system's. */
   readonly clock?: Clock

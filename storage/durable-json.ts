@@ -2,11 +2,19 @@
 // the old one, and the directory synced. Saves follow one another, in the order they were asked for.
 import fs from 'node:fs'
 import path from 'node:path'
+import { crc32 } from 'node:zlib'
 import { StorageError } from './errors.ts'
 import { asWriteError, isErrorCode, makeDirectory, replaceFile } from './level/disk.ts'
 
+interface Checked {
+  /** Of the JSON of all other keys. */
+  readonly crc?: number
+}
+
+const crcOf = (document: object): number => crc32(JSON.stringify(document))
+
 /** `T` must come back equal from JSON. */
-export class DurableJson<T> {
+export class DurableJson<T extends object> {
   private readonly file: string
   private saving: Promise<unknown> = Promise.resolve()
 
@@ -27,11 +35,20 @@ export class DurableJson<T> {
       if (isErrorCode(error, 'ENOENT')) return undefined
       throw error
     }
+    let saved: Checked
     try {
-      return JSON.parse(text) as T
+      saved = JSON.parse(text) as Checked
     } catch (cause) {
       throw new StorageError('STORE_DAMAGED', `${this.file} is not JSON`, { cause })
     }
+    const { crc, ...document } = saved
+    if (crc !== crcOf(document)) {
+      throw new StorageError(
+        'STORE_DAMAGED',
+        `${this.file} is not as it was written: its CRC is wrong`,
+      )
+    }
+    return document as T
   }
 
   /**
@@ -39,7 +56,7 @@ export class DurableJson<T> {
    * @throws StorageError STORE_DISK_FULL, STORE_WRITE_FAILED; the old document is still there then.
    */
   save(document: T): Promise<void> {
-    const text = `${JSON.stringify(document, null, 2)}\n`
+    const text = `${JSON.stringify({ ...document, crc: crcOf(document) }, null, 2)}\n`
     const saved = this.saving.then(() => this.write(text))
     this.saving = saved.catch(() => undefined)
     return saved

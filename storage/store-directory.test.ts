@@ -7,7 +7,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { FakeClock } from '../mesh/fake-clock.ts'
 import { systemRandom, type MeshId } from '../mesh/index.ts'
 import { DurableJson } from './durable-json.ts'
-import { openStoreDirectory, type StoreDirectory } from './store-directory.ts'
+import { openStoreDirectory, type StoreIdentity, type StoreDirectory } from './store-directory.ts'
 
 const MESH = { id: '00112233aabbccdd' as MeshId, name: 'city', replicas: 2, writeQuorum: 2 }
 
@@ -66,8 +66,8 @@ test('R, W and the number of shards are those the mesh was created with', async 
 test('an unknown format and a damaged store.json are refused', async () => {
   await (await open()).close()
   const file = path.join(directory, 'data/store.json')
-  const identity = JSON.parse(fs.readFileSync(file, 'utf8')) as object
-  fs.writeFileSync(file, JSON.stringify({ ...identity, format: 9 }))
+  const identity = await new DurableJson<StoreIdentity>(file).load()
+  await new DurableJson(file).save({ ...identity, format: 9 })
   await expect(open()).rejects.toMatchObject({ code: 'STORE_FORMAT_UNKNOWN' })
   fs.writeFileSync(file, '{"format":1,')
   await expect(open()).rejects.toMatchObject({ code: 'STORE_DAMAGED' })
@@ -113,12 +113,42 @@ test('DurableJson - loads what was saved last, and a crash between writes leaves
 
 test('DurableJson - a save that fails says so and keeps the old document', async () => {
   const file = path.join(directory, 'members.json')
-  const document = new DurableJson<number>(file)
-  await document.save(1)
+  const document = new DurableJson<{ n: number }>(file)
+  await document.save({ n: 1 })
   fs.mkdirSync(`${file}.tmp`)
-  await expect(document.save(2)).rejects.toMatchObject({ code: 'STORE_WRITE_FAILED' })
-  expect(await document.load()).toBe(1)
+  await expect(document.save({ n: 2 })).rejects.toMatchObject({ code: 'STORE_WRITE_FAILED' })
+  expect(await document.load()).toEqual({ n: 1 })
   fs.rmdirSync(`${file}.tmp`)
-  await document.save(3)
-  expect(await document.load()).toBe(3)
+  await document.save({ n: 3 })
+  expect(await document.load()).toEqual({ n: 3 })
+})
+
+test('DurableJson - a changed byte is damage, not another document', async () => {
+  const file = path.join(directory, 'n.json')
+  await new DurableJson<{ n: number }>(file).save({ n: 1234 })
+  fs.writeFileSync(file, fs.readFileSync(file, 'utf8').replace('1234', '1235'))
+  const load = new DurableJson<{ n: number }>(file).load()
+  await expect(load).rejects.toMatchObject({ code: 'STORE_DAMAGED' })
+})
+
+test('lives are told apart, whatever the clock says', async () => {
+  const store = await open()
+  const clock = new FakeClock()
+  await clock.advance(3_600_000)
+  const ahead = await store.beginLife(clock)
+  expect(ahead).toBe(clock.nowUs())
+  expect(await store.beginLife(new FakeClock())).toBe(ahead + 1)
+  fs.writeFileSync(store.path('life.json'), '{')
+  expect(await store.beginLife(new FakeClock())).toBe(new FakeClock().nowUs())
+  await store.close()
+})
+
+test('a damaged lock is no reason not to start', async () => {
+  await (await open()).close()
+  const lock = path.join(directory, 'data', 'lock')
+  for (const name of fs.readdirSync(lock)) {
+    if (name !== 'LOCK') fs.writeFileSync(path.join(lock, name), 'no database')
+  }
+  await using again = await open()
+  expect(again.isNew).toBe(false)
 })

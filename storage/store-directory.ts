@@ -1,6 +1,7 @@
 // The directory of one storage peer: whose it is, and that only one process uses it.
 //
 //   <data>/store.json   format, store id, mesh: written once
+//   <data>/life.json    which life of its process this is
 //   <data>/lock/        held while a process uses the directory
 //   <data>/schemas/     schema-store.ts
 //   <data>/buckets/     level/
@@ -62,6 +63,20 @@ export class StoreDirectory implements AsyncDisposable {
   /** Path of something in the directory. */
   path(...names: readonly string[]): string {
     return path.join(this.directory, ...names)
+  }
+
+  /**
+   * A number greater than that of every process before this one: when it began, unless the clock has been
+   * set back since. Once only.
+   */
+  async beginLife(clock: Clock): Promise<number> {
+    const document = new DurableJson<{ readonly incarnation: number }>(this.path('life.json'))
+    // One that is damaged says nothing; only a clock set back would need it.
+    const last = await document.load().catch(() => undefined)
+    const incarnation = Math.max(clock.nowUs(), (last?.incarnation ?? 0) + 1)
+    // On a full disk a store is still to start, and to be asked.
+    await document.save({ incarnation }).catch(() => undefined)
+    return incarnation
   }
 
   /** Lets other processes have the directory. Close everything in it first. */

@@ -138,10 +138,12 @@ export class Place implements AsyncDisposable {
     await this.member.settled()
   }
 
-  private openSession(): Promise<Session> {
-    const { config, name, grantBytes, lagFrames, onWarning } = this.options
+  private async openSession(): Promise<Session> {
+    const { config, name, disk, grantBytes, lagFrames, onWarning } = this.options
     const { storeId, member, seeds } = this
+    const incarnation = await disk.directory.beginLife(systemClock)
     const hooks = {
+      incarnation,
       http: () => this.advertisedHttp(),
       store: () => ({
         storeId,
@@ -155,7 +157,10 @@ export class Place implements AsyncDisposable {
         member.hear(announcement),
       onChange: () => this.othersChanged(),
     }
-    return openSession({ ...config, seeds }, { roles: ['storage'], name, ...hooks, onWarning })
+    return await openSession(
+      { ...config, seeds },
+      { roles: ['storage'], name, ...hooks, onWarning },
+    )
   }
 
   private othersChanged(): void {

@@ -37,7 +37,7 @@ async function open(directory: string): Promise<IndexDatabase> {
 }
 
 /** Not a full disk, a lock or a lack of descriptors, which say nothing of what the files hold. */
-function isDamage(error: unknown): boolean {
+export function isDamage(error: unknown): boolean {
   // A failure to open is wrapped by abstract-level, any other comes as it is.
   const { cause = error } = error as Error
   if (isErrorCode(cause, 'LEVEL_CORRUPTION')) return true
