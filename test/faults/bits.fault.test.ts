@@ -1,0 +1,4 @@
+import { bitFlip, bitFlipFacts } from './bit-flip.ts'
+import { faultTests } from './fault-tests.ts'
+
+faultTests(bitFlip, bitFlipFacts)

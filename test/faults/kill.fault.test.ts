@@ -1,0 +1,4 @@
+import { faultTests } from './fault-tests.ts'
+import { kill } from './kill.ts'
+
+faultTests(kill)

@@ -1,0 +1,5 @@
+import { bitFlipOld } from './bit-flip-old.ts'
+import { faultTests } from './fault-tests.ts'
+import { outboxFlip } from './outbox-flip.ts'
+
+faultTests(bitFlipOld, outboxFlip)
