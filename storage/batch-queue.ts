@@ -19,12 +19,12 @@ export interface Batch<Origin> {
   bytes: number
 }
 
-/** Bounds of one commit: what is worth one fdatasync and does not keep the event loop for long. */
-const BATCH_BYTES_MAX = 4 << 20
+/** Bounds of one write: it does not keep the event loop for long, and is in the caches still when it is written. */
+const BATCH_BYTES_MAX = 1 << 20
 const BATCH_FRAMES_MAX = 8192
 const SLAB_BYTES = 1 << 20
-/** Empty slabs kept: those of two full batches. */
-const SPARE_SLABS_MAX = 8
+/** Empty slabs kept: those of the full batches that may be under way. */
+const SPARE_SLABS_MAX = 16
 
 export class BatchQueue<Origin> {
   /** Bytes and frames of all batches. */

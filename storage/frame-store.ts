@@ -93,11 +93,12 @@ export interface FrameStore extends AsyncDisposable {
   /**
    * Appends frames as one batch and resolves after its fdatasync. Names must be new to this store.
    * After a rejection nothing of the batch is acknowledged and the store refuses writes until
-   * reopened. `onWritten` is called in between, when the operating system has all of the batch and the
-   * disk may not: not yet held, and gone if the machine stops or the sync fails.
+   * reopened. Batches may be appended while others are synced; they settle in order. `onWritten` is
+   * called in between, when the operating system has all of the batch and the disk may not: not yet
+   * held, and gone if the machine stops or the sync fails. `isUrgent`: nothing may hold that up.
    * @throws StorageError STORE_DISK_FULL, STORE_WRITE_FAILED, STORE_CLOSED.
    */
-  append(frames: readonly StoredFrame[], onWritten?: () => void): Promise<void>
+  append(frames: readonly StoredFrame[], onWritten?: () => void, isUrgent?: boolean): Promise<void>
   lane(key: LaneKey): LaneRecord | undefined
   lanes(): Iterable<LaneRecord>
   /** The lanes of one source's stream. */

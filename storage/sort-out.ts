@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto'
 import type { Frame, LaneKey } from '../mesh/index.ts'
 import type { StoredFrame, WritableStore } from './frame-store.ts'
+import type { UnderWay } from './under-way.ts'
 
 export type Verdict = 'stored' | 'duplicate' | 'conflict'
 
@@ -21,9 +22,11 @@ export interface SortedOut {
   readonly conflicts: Map<number, NameConflict>
 }
 
+/** `underWay` are frames of batches before, which the store does not know of yet. */
 export async function sortOut(
   store: WritableStore,
   batch: readonly StoredFrame[],
+  underWay: UnderWay,
 ): Promise<SortedOut> {
   const verdicts: Verdict[] = []
   const conflicts = new Map<number, NameConflict>()
@@ -39,6 +42,11 @@ export async function sortOut(
       const lane = repeated.get(frame.laneKey)
       if (lane === undefined) repeated.set(frame.laneKey, [i])
       else lane.push(i)
+      continue
+    }
+    const earlier = underWay.find(frame)
+    if (earlier !== undefined) {
+      verdicts[i] = compare(conflicts, i, earlier, frame)
       continue
     }
     const first = firsts.add(frame, i)

@@ -1,6 +1,7 @@
 // Group commit: frames gather while the batch before them is written and synced, then all go out
-// together. Nothing is called stored that is not on the disk, and after a failed write nothing is until
-// the store has re-opened and checked itself. Whoever asked for no more is told when it is written.
+// together; once a full batch has gathered it is written while the one before it is still synced.
+// Nothing is called stored that is not on the disk, and after a failed write nothing is until the store
+// has re-opened and checked itself. Whoever asked for no more is told when it is written.
 //
 //   offer ─► queue ─► batch ─► duplicates sorted out ─► append ─► fdatasync ─► onCommitted(results)
 //             ▲                                         │  │       │ fails
@@ -9,11 +10,12 @@
 //                                                          failing: everything refused; reopen()
 //                                                          after 1 s, 2 s, … 30 s
 import type { AckLevel, Clock, Frame, LaneKey, Timer } from '../mesh/index.ts'
-import { BatchQueue, type QueuedFrame } from './batch-queue.ts'
+import { BatchQueue, type Batch, type QueuedFrame } from './batch-queue.ts'
 import type { StorageErrorCode } from './errors.ts'
 import type { StoredFrame, WritableStore } from './frame-store.ts'
 import { asWriteError } from './level/disk.ts'
 import { sortOut, type NameConflict, type Verdict } from './sort-out.ts'
+import { UnderWay } from './under-way.ts'
 
 /**
  * stored: on the disk now. duplicate: was there already, same bytes. conflict: other bytes are there
@@ -78,6 +80,8 @@ const BUDGET_BYTES = 64 << 20
 const COMMIT_INTERVAL_MS = 1
 /** A commit of so many frames says that the next one gains by waiting for more. */
 const PACED_FRAMES = 8
+/** Batches written and not synced yet: more would not be synced sooner. */
+const COMMITS_MAX = 8
 const REOPEN_FIRST_MS = 1000
 const REOPEN_MAX_MS = 30_000
 
@@ -103,6 +107,14 @@ export class Writer<Origin> {
   private lastCommitFrames = 0
   private reopenTimer: Timer | undefined
   private committingBytes = 0
+  private readonly underWay = new UnderWay()
+  private commits = 0
+  /** Whether the last batch taken is written. */
+  private isWritten = false
+  /** Lets the next batch follow. */
+  private follow: () => void = () => undefined
+  /** Whether the last batch taken, and so all before it, could be stored. */
+  private last: Promise<boolean> = Promise.resolve(true)
   private drains = 0
   private endPause: () => void = () => undefined
   private isClosing = false
@@ -137,6 +149,7 @@ export class Writer<Origin> {
     this.queue.push(frame, origin, ingestUs, level)
     this.taken += 1
     this.running ??= this.run()
+    this.letFollow()
     return 'queued'
   }
 
@@ -194,13 +207,33 @@ export class Writer<Origin> {
       const batch = this.queue.take()
       this.lastCommitMs = this.options.clock.monotonicMs()
       this.lastCommitFrames = batch.frames.length
-      this.committingBytes = batch.bytes
-      await this.commit(batch.frames)
-      this.committingBytes = 0
-      this.queue.recycle(batch)
-      this.settle(batch.frames.length)
+      this.committingBytes += batch.bytes
+      // What failed and is over says nothing of what comes.
+      const before = this.commits === 0 ? Promise.resolve(true) : this.last
+      this.commits += 1
+      this.isWritten = false
+      this.last = this.process(batch, before)
+      await new Promise<void>((resolve) => {
+        this.follow = resolve
+        void this.last.then(() => resolve())
+      })
     }
     this.running = undefined
+  }
+
+  /** The next batch is written while this one is synced, where there is much to write. */
+  private letFollow(): void {
+    if (this.isWritten && this.queue.hasFullBatch && this.commits < COMMITS_MAX) this.follow()
+  }
+
+  private async process(batch: Batch<Origin>, before: Promise<boolean>): Promise<boolean> {
+    const isStored = await this.commit(batch.frames, before)
+    this.commits -= 1
+    this.committingBytes -= batch.bytes
+    this.queue.recycle(batch)
+    this.settle(batch.frames.length)
+    this.letFollow()
+    return isStored
   }
 
   private settle(frames: number): void {
@@ -225,28 +258,35 @@ export class Writer<Origin> {
     })
   }
 
-  private async commit(frames: readonly QueuedFrame<Origin>[]): Promise<void> {
-    if (this.status.state !== 'healthy') {
-      this.refuse(frames)
-      return
-    }
+  /** Settles a batch after those before it. False when it could not be stored. */
+  private async commit(
+    frames: readonly QueuedFrame<Origin>[],
+    before: Promise<boolean>,
+  ): Promise<boolean> {
     const { store } = this.options
     let results: CommitResult<Origin>[] = []
+    let isStored = this.status.state === 'healthy'
     try {
-      const { verdicts, conflicts } = await sortOut(store, frames)
-      results = frames.map((queued, i) => resultOf(queued, verdicts[i]!, conflicts.get(i)))
-      const fresh = frames.filter((_, i) => verdicts[i] === 'stored')
-      const early = results.filter(
-        ({ level, outcome }) => level === 'written' && outcome !== 'conflict',
-      )
-      const onWritten = early.length === 0 ? undefined : () => this.tellWritten(early)
-      if (fresh.length > 0) await this.append(fresh, onWritten)
-      else onWritten?.()
+      if (isStored) {
+        const { verdicts, conflicts } = await sortOut(store, frames, this.underWay)
+        results = frames.map((queued, i) => resultOf(queued, verdicts[i]!, conflicts.get(i)))
+        await this.append(
+          frames.filter((_, i) => verdicts[i] === 'stored'),
+          results,
+        )
+      }
     } catch (error) {
+      isStored = false
       this.startFailing(error)
-      this.refuse(frames)
-      return
     }
+    // What repeats a frame of a batch before is there only if that one is.
+    isStored = (await before) && isStored
+    if (isStored) this.tellCommitted(results)
+    else this.refuse(frames)
+    return isStored
+  }
+
+  private tellCommitted(results: readonly CommitResult<Origin>[]): void {
     for (const { outcome } of results) {
       if (outcome === 'duplicate') this.counters.duplicates += 1
       else if (outcome === 'conflict') this.counters.conflicts += 1
@@ -254,13 +294,33 @@ export class Writer<Origin> {
     this.options.onCommitted(results)
   }
 
-  private async append(frames: readonly StoredFrame[], onWritten?: () => void): Promise<void> {
-    await this.options.store.append(frames, onWritten)
+  private async append(
+    fresh: readonly StoredFrame[],
+    results: readonly CommitResult<Origin>[],
+  ): Promise<void> {
+    const early = results.filter(
+      ({ level, outcome }) => level === 'written' && outcome !== 'conflict',
+    )
+    const onWritten = (): void => {
+      this.isWritten = true
+      if (early.length > 0) this.tellWritten(early)
+      this.letFollow()
+    }
+    if (fresh.length === 0) {
+      onWritten()
+      return
+    }
+    this.underWay.add(fresh)
+    try {
+      await this.options.store.append(fresh, onWritten, early.length > 0)
+    } finally {
+      this.underWay.delete(fresh)
+    }
     const { counters } = this
     counters.batches += 1
     counters.fsyncs += 1
-    counters.frames += frames.length
-    for (const { frame } of frames) {
+    counters.frames += fresh.length
+    for (const { frame } of fresh) {
       counters.bytes += frame.bytes.length
       if (frame.kind === 'data') counters.samples += frame.count
     }
@@ -272,6 +332,7 @@ export class Writer<Origin> {
   }
 
   private startFailing(error: unknown): void {
+    if (this.status.state !== 'healthy') return
     const { clock } = this.options
     this.status = { state: 'failing', ...describe(error), sinceUs: clock.nowUs() }
     this.reopenAfter(REOPEN_FIRST_MS)

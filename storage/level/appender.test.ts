@@ -38,9 +38,14 @@ afterEach(() => {
 
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
-async function append(appender: Appender, bytes: Buffer, onWritten?: () => void): Promise<void> {
+async function append(appender: Appender, bytes: Buffer, mayBeHere = true): Promise<void> {
   await nextTurn()
-  await appender.append(fd, bytes, bytes.length, 0, onWritten)
+  await appendNow(appender, bytes, mayBeHere)
+}
+
+async function appendNow(appender: Appender, bytes: Buffer, mayBeHere = true): Promise<void> {
+  await appender.write(fd, bytes, bytes.length, 0)
+  await appender.sync(fd, bytes.length, mayBeHere)
 }
 
 test('what is small is synced on this thread once syncs have been quick, and no longer when one was not', async () => {
@@ -53,7 +58,7 @@ test('what is small is synced on this thread once syncs have been quick, and no 
   expect(here).toHaveBeenCalled()
   const quick = here.mock.calls.length
   await append(appender, LARGE)
-  await append(appender, SMALL, () => undefined)
+  await append(appender, SMALL, false)
   expect(here).toHaveBeenCalledTimes(quick)
   syncMs = 20
   await append(appender, SMALL)
@@ -69,7 +74,8 @@ test('what comes one after the other in one turn is not synced one by one', asyn
   for (let i = 0; i < 40; i++) await append(appender, SMALL)
   const quick = here.mock.calls.length
   await nextTurn()
-  const appended = [1, 2, 3].map(() => appender.append(fd, SMALL, SMALL.length, 0))
+  const appended = [1, 2, 3].map(() => appendNow(appender, SMALL))
+  await Promise.resolve()
   expect(here).toHaveBeenCalledTimes(quick + 1)
   await Promise.all(appended)
 })

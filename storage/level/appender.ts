@@ -1,4 +1,4 @@
-// Writes a batch to a file and syncs it, on this thread or on one of the pool. The way to the pool and
+// Writes batches to a file and syncs them, on this thread or on one of the pool. The way to the pool and
 // back takes 50 to 200 µs, more when the cores are busy: as long as a good disk takes for a small commit.
 // On this thread nothing else happens meanwhile, so only what is small and quick is done here: once a turn
 // of the event loop, and not for a minute after a disk has kept it waiting.
@@ -35,42 +35,39 @@ export class Appender {
     this.clock = clock
   }
 
+  /** Writes all of `bytes[0, length)` at `position`. Rejects with the bare system error. */
+  write(fd: number, bytes: Buffer, length: number, position: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      // A nearly full disk takes a part of it and only the next call says why: hence the loops.
+      if (length <= WRITE_HERE_BYTES) {
+        for (let at = 0; at < length;) at += fs.writeSync(fd, bytes, at, length - at, position + at)
+        resolve()
+        return
+      }
+      const writeFrom = (from: number): void => {
+        fs.write(fd, bytes, from, length - from, position + from, (error, written) => {
+          if (error !== null) reject(error)
+          else if (from + written < length) writeFrom(from + written)
+          else resolve()
+        })
+      }
+      writeFrom(0)
+    })
+  }
+
   /**
-   * Writes all of `bytes[0, length)` at `position`, then syncs it. Rejects with the bare system error.
-   * `onWritten` is called between the two, when the sync is under way: so it holds nothing up.
+   * Syncs what was written, `length` bytes. Rejects with the bare system error. On this thread it may
+   * only be where nobody is to hear something first.
    */
-  append(
-    fd: number,
-    bytes: Buffer,
-    length: number,
-    position: number,
-    onWritten?: () => void,
-  ): Promise<void> {
+  sync(fd: number, length: number, mayBeHere: boolean): Promise<void> {
     return new Promise((resolve, reject) => {
       const settle = (error: Error | null): void => {
         if (error === null) resolve()
         else reject(error)
       }
-      const sync = (): void => {
-        if (!this.syncs) resolve()
-        else if (onWritten === undefined && this.isQuick(length)) this.syncHere(fd, settle)
-        else this.syncThere(fd, settle)
-        onWritten?.()
-      }
-      // A nearly full disk takes a part of it and only the next call says why: hence the loops.
-      if (length <= WRITE_HERE_BYTES) {
-        for (let at = 0; at < length;) at += fs.writeSync(fd, bytes, at, length - at, position + at)
-        sync()
-        return
-      }
-      const write = (from: number): void => {
-        fs.write(fd, bytes, from, length - from, position + from, (error, written) => {
-          if (error !== null) reject(error)
-          else if (from + written < length) write(from + written)
-          else sync()
-        })
-      }
-      write(0)
+      if (!this.syncs) resolve()
+      else if (mayBeHere && this.isQuick(length)) this.syncHere(fd, settle)
+      else this.syncThere(fd, settle)
     })
   }
 
@@ -78,7 +75,8 @@ export class Appender {
   async probe(file: string): Promise<void> {
     const fd = fs.openSync(file, 'w')
     try {
-      await this.append(fd, Buffer.alloc(PROBE_BYTES), PROBE_BYTES, 0)
+      await this.write(fd, Buffer.alloc(PROBE_BYTES), PROBE_BYTES, 0)
+      await this.sync(fd, PROBE_BYTES, false)
     } finally {
       fs.closeSync(fd)
       fs.unlinkSync(file)

@@ -88,21 +88,21 @@ export class Bucket {
     this.lanes ??= (await this.load()).lanes
   }
 
-  /** Appends and syncs a batch; it counts once noted in the segment. */
-  async write(frames: readonly StoredFrame[], onWritten?: () => void): Promise<void> {
-    const { segmentBytesMax, segmentFramesMax, appender } = this.options
-    if (this.indexFailure !== undefined) throw this.indexFailure
-    const { active } = this
-    if (active !== undefined) {
-      if (active.bytes >= segmentBytesMax || active.table.length >= segmentFramesMax) this.finish()
-    }
-    if (this.waiting.length > WAITING_MAX) await this.settled()
-    await (this.active ?? (await this.startSegment())).write(frames, appender, onWritten)
+  /** Whether the next batch goes to another segment: then what was written to this one must be synced first. */
+  get isSegmentFull(): boolean {
+    const { segmentBytesMax, segmentFramesMax } = this.options
+    const { writtenBytes = 0, writtenFrames = 0 } = this.active ?? {}
+    return writtenBytes >= segmentBytesMax || writtenFrames >= segmentFramesMax
   }
 
-  /** The segment that the batch just written went to. */
-  get writing(): MemorySegment {
-    return this.active!
+  /** Writes a batch; it counts once it is synced and noted in the segment that is returned. */
+  async write(frames: readonly StoredFrame[]): Promise<MemorySegment> {
+    if (this.indexFailure !== undefined) throw this.indexFailure
+    if (this.isSegmentFull) this.finish()
+    if (this.waiting.length > WAITING_MAX) await this.settled()
+    const segment = this.active ?? (await this.startSegment())
+    await segment.write(frames, this.options.appender)
+    return segment
   }
 
   /** Frames of a lane that pass, newest file first; a name may occur twice after damage. */

@@ -39,12 +39,14 @@ import { asWriteError, directoryBytes, makeDirectory } from './disk.ts'
 import { findBuckets, LOCK } from './find-buckets.ts'
 import { ALL_SEQUENCES, FrameFinder, type Located } from './frame-finder.ts'
 import { GoneRecords } from './gone-records.ts'
+import { GroupSync } from './group-sync.ts'
 import { HandlePool } from './handle-pool.ts'
 import { openIndex } from './index-database.ts'
 import { BucketLane, LaneState, skipRuns, type GoneLane } from './lane-state.ts'
 import { LaneTable } from './lane-table.ts'
 import { RECORD_HEADER_BYTES, type Pace } from './record.ts'
 import type { IndexDatabase } from './records.ts'
+import type { MemorySegment } from './segment.ts'
 import { Turns } from './turns.ts'
 
 export interface LevelStoreOptions {
@@ -72,6 +74,19 @@ export interface LevelStoreOptions {
 export interface SchemaSource {
   get(id: SchemaId): Schema | undefined
   list(): readonly Schema[]
+}
+
+/** What one append wrote, by the buckets that it went to. */
+interface WrittenBatch {
+  readonly parts: readonly WrittenPart[]
+  /** Somebody is to hear that it is written before it is synced. */
+  readonly isUrgent: boolean
+}
+
+interface WrittenPart {
+  readonly bucket: Bucket
+  readonly segment: MemorySegment
+  readonly frames: readonly StoredFrame[]
 }
 
 /** A file with frames, as a scrub knows it. */
@@ -135,8 +150,9 @@ export class LevelStore implements FrameStore {
     open: openIndex,
     close: (database) => database.close(),
   })
-  /** One append, cooling or re-opening at a time. */
+  /** One write, cooling or re-opening at a time. */
   private readonly turns = new Turns()
+  private readonly syncs = new GroupSync<WrittenBatch>((batches) => this.sync(batches))
   /** One change of what is gone at a time. */
   private readonly goneTurns = new Turns()
   /** One trimming or compaction at a time. */
@@ -184,12 +200,16 @@ export class LevelStore implements FrameStore {
     return this.table.version
   }
 
-  append(frames: readonly StoredFrame[], onWritten?: () => void): Promise<void> {
+  append(
+    frames: readonly StoredFrame[],
+    onWritten?: () => void,
+    isUrgent = onWritten !== undefined,
+  ): Promise<void> {
     for (const { ingestUs } of frames) {
       if (Number.isSafeInteger(ingestUs) && ingestUs >= 0) continue
       return Promise.reject(new RangeError(`ingest time ${ingestUs} is not in µs since 1970`))
     }
-    if (frames.length > 0) return this.turns.take(() => this.appendNow(frames, onWritten))
+    if (frames.length > 0) return this.appendNow(frames, isUrgent, onWritten)
     onWritten?.()
     return Promise.resolve()
   }
@@ -278,7 +298,7 @@ export class LevelStore implements FrameStore {
       this.checkOpen()
       const bucket = this.buckets.at(className, startMs)
       if (bucket === undefined || bucket.segments === 0) return false
-      await this.turns.take(async () => {
+      await this.exclusively(async () => {
         // Once cool, all of it is in finished segments.
         await this.coolBucket(bucket)
         await this.makeWarm(bucket)
@@ -291,7 +311,7 @@ export class LevelStore implements FrameStore {
       } finally {
         bucket.isPinned = false
         bucket.fileBytes = undefined
-        await this.turns.take(() => this.coolBucket(bucket))
+        await this.exclusively(() => this.coolBucket(bucket))
       }
       return true
     })
@@ -306,7 +326,7 @@ export class LevelStore implements FrameStore {
       this.checkOpen()
       const bucket = this.buckets.at(className, startMs)
       if (bucket === undefined) return false
-      await this.turns.take(() => this.coolBucket(bucket))
+      await this.exclusively(() => this.coolBucket(bucket))
       const { lanes } = await bucket.load()
       for (const { lane, runs } of bucket.damageNotes()) {
         lanes.get(lane)?.held.addAll(new IntervalSet(runs))
@@ -319,7 +339,7 @@ export class LevelStore implements FrameStore {
             this.table.take(part.key).goneWith(part, nowUs),
           ]),
         )
-        return this.turns.take(() => this.removeBucket(bucket, lanes, nowUs))
+        return this.exclusively(() => this.removeBucket(bucket, lanes, nowUs))
       })
     })
   }
@@ -399,7 +419,7 @@ export class LevelStore implements FrameStore {
    * @throws StorageError STORE_DISK_FULL, STORE_WRITE_FAILED while the disk still refuses.
    */
   reopen(): Promise<void> {
-    return this.turns.take(async () => {
+    return this.exclusively(async () => {
       this.checkOpen()
       try {
         for (const bucket of this.buckets.values()) {
@@ -417,7 +437,7 @@ export class LevelStore implements FrameStore {
   close(): Promise<void> {
     if (this.closing === undefined) {
       this.stopping.abort(new StorageError('STORE_CLOSED', 'the store is closed'))
-      this.closing = this.reshaping.take(() => this.turns.take(() => this.closeNow()))
+      this.closing = this.reshaping.take(() => this.exclusively(() => this.closeNow()))
     }
     return this.closing
   }
@@ -426,26 +446,71 @@ export class LevelStore implements FrameStore {
     return this.close()
   }
 
-  private async appendNow(frames: readonly StoredFrame[], onWritten?: () => void): Promise<void> {
+  private async appendNow(
+    frames: readonly StoredFrame[],
+    isUrgent: boolean,
+    onWritten?: () => void,
+  ): Promise<void> {
+    // Synced while the next batch is written.
+    const { batch, synced } = await this.turns.take(async () => {
+      const batch = await this.write(frames, isUrgent)
+      return { batch, synced: this.syncs.add(batch) }
+    })
+    onWritten?.()
+    await synced
+    if (this.buckets.warm().length > this.options.warmBucketsMax) {
+      void this.exclusively(() => this.coolOldest(batch.parts.map(({ bucket }) => bucket)))
+    }
+  }
+
+  private async write(frames: readonly StoredFrame[], isUrgent: boolean): Promise<WrittenBatch> {
     this.checkOpen()
     if (this.failure !== undefined) throw this.failure
     try {
-      const groups = this.groupByBucket(frames)
-      for (const bucket of groups.keys()) await this.makeWarm(bucket)
-      const noted = onWritten === undefined ? undefined : onLast(groups.size, onWritten)
-      await Promise.all([...groups].map(([bucket, group]) => bucket.write(group, noted)))
-      this.table.version += 1
-      const nowMs = this.clock.monotonicMs()
-      for (const [bucket, group] of groups) {
-        bucket.writtenMs = nowMs
-        this.take(bucket, group)
+      const groups = [...this.groupByBucket(frames)]
+      for (const [bucket] of groups) {
+        await this.makeWarm(bucket)
+        if (bucket.isSegmentFull) await this.syncs.idle()
       }
-      if (this.buckets.warm().length > this.options.warmBucketsMax) {
-        void this.turns.take(() => this.coolOldest([...groups.keys()]))
-      }
+      const parts = groups.map(async ([bucket, group]): Promise<WrittenPart> => {
+        return { bucket, frames: group, segment: await bucket.write(group) }
+      })
+      return { parts: await Promise.all(parts), isUrgent }
     } catch (error) {
       throw this.fail(error)
     }
+  }
+
+  /** Syncs what was written, and counts it. After a failure nothing counts that was not synced before. */
+  private async sync(batches: readonly WrittenBatch[]): Promise<void> {
+    if (this.failure !== undefined) throw this.failure
+    const mayBeHere = !batches.some(({ isUrgent }) => isUrgent)
+    const parts = batches.flatMap((batch) => batch.parts)
+    const segments = Map.groupBy(parts, ({ segment }) => segment)
+    try {
+      await Promise.all(
+        Array.from(segments, ([segment, written]) => {
+          const bytes = written.reduce((sum, { frames }) => sum + bytesOf(frames), 0)
+          return segment.sync(this.appender, bytes, mayBeHere)
+        }),
+      )
+    } catch (error) {
+      throw this.fail(error)
+    }
+    this.table.version += 1
+    const nowMs = this.clock.monotonicMs()
+    for (const part of parts) {
+      part.bucket.writtenMs = nowMs
+      this.take(part)
+    }
+  }
+
+  /** Work that nothing is written during, and that begins when all that was written is synced. */
+  private exclusively<T>(work: () => Promise<T>): Promise<T> {
+    return this.turns.take(async () => {
+      await this.syncs.idle()
+      return work()
+    })
   }
 
   private groupByBucket(frames: readonly StoredFrame[]): Map<Bucket, readonly StoredFrame[]> {
@@ -467,9 +532,8 @@ export class LevelStore implements FrameStore {
     return this.buckets.at(className, startMs) ?? this.addBucket(className, startMs)
   }
 
-  /** Counts a batch that is on the disk. */
-  private take(bucket: Bucket, frames: readonly StoredFrame[]): void {
-    const segment = bucket.writing
+  /** Counts what is on the disk. */
+  private take({ bucket, segment, frames }: WrittenPart): void {
     const lanes = bucket.lanes!
     let offset = segment.nextOffset
     for (const { frame, ingestUs } of frames) {
@@ -606,13 +670,8 @@ export class LevelStore implements FrameStore {
   }
 }
 
-/** A function that calls another when it has been called so many times. */
-function onLast(calls: number, act: () => void): () => void {
-  let left = calls
-  return () => {
-    left -= 1
-    if (left === 0) act()
-  }
+function bytesOf(frames: readonly StoredFrame[]): number {
+  return frames.reduce((sum, { frame }) => sum + frame.bytes.length, 0)
 }
 
 function partOf(state: LaneState, lanes: Map<LaneKey, BucketLane>, startMs: number): BucketLane {

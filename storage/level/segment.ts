@@ -37,8 +37,11 @@ export class MemorySegment {
   readonly lastIngestUs: number[] = []
   firstUs = Infinity
   lastUs = -Infinity
-  /** End of what is synced and known: where the next batch goes. */
+  /** End of what is synced and known. */
   bytes: number
+  /** End of what is written, and how many frames that is: synced and known soon, or cut off. */
+  writtenBytes = 0
+  writtenFrames = 0
   private readonly heads: number[] = []
   private slots: Map<LaneKey, number> | undefined
   private fd: number
@@ -64,22 +67,25 @@ export class MemorySegment {
     return new MemorySegment(number, -1)
   }
 
-  /** Appends the batch behind what is synced, and syncs. Nothing is noted until `noteBatch`. */
-  async write(
-    frames: readonly StoredFrame[],
-    appender: Appender,
-    onWritten?: () => void,
-  ): Promise<void> {
-    const headerBytes = this.bytes === 0 ? SEGMENT_HEADER_BYTES : 0
+  /** Appends the batch behind what is written. Nothing of it counts until it is synced and noted. */
+  async write(frames: readonly StoredFrame[], appender: Appender): Promise<void> {
+    const headerBytes = this.writtenBytes === 0 ? SEGMENT_HEADER_BYTES : 0
     let length = headerBytes
     for (const { frame } of frames) length += RECORD_HEADER_BYTES + frame.bytes.length
     this.reserve(length)
     let at = headerBytes
     for (const { frame, ingestUs } of frames) {
-      writeRecord(this.buffer, at, this.bytes + at, frame, ingestUs)
+      writeRecord(this.buffer, at, this.writtenBytes + at, frame, ingestUs)
       at += RECORD_HEADER_BYTES + frame.bytes.length
     }
-    await appender.append(this.fd, this.buffer, length, this.bytes, onWritten)
+    await appender.write(this.fd, this.buffer, length, this.writtenBytes)
+    this.writtenBytes += length
+    this.writtenFrames += frames.length
+  }
+
+  /** Syncs all that was written before; `length` bytes of it are new. */
+  sync(appender: Appender, length: number, mayBeHere: boolean): Promise<void> {
+    return appender.sync(this.fd, length, mayBeHere)
   }
 
   /** Notes a frame at the end of the segment, and where the next one will stand. */
@@ -142,6 +148,8 @@ export class MemorySegment {
     if (this.fd < 0) return
     fs.ftruncateSync(this.fd, this.bytes)
     fs.fsyncSync(this.fd)
+    this.writtenBytes = this.bytes
+    this.writtenFrames = this.table.length
   }
 
   private reserve(length: number): void {
