@@ -17,6 +17,7 @@ import type { LinkHub } from '../links/hub.ts'
 import type { Channel, Link } from '../links/link.ts'
 import type { Dial } from '../links/link-transport.ts'
 import { PACKET_BYTES_MAX } from '../links/wire.ts'
+import { countReceived } from './zeromq-memory.ts'
 
 const HEARTBEAT_MS = 1000
 const SILENCE_MS = 3000
@@ -219,7 +220,9 @@ async function receive(
     }
     onParts(parts)
     packets += 1
-    for (const part of parts) bytes += part.length
+    const received = parts.reduce((sum, part) => sum + part.length, 0)
+    bytes += received
+    countReceived(received)
     if (packets >= TURN_PACKETS || bytes >= TURN_BYTES) {
       packets = 0
       bytes = 0
