@@ -56,12 +56,8 @@ export interface WriterCounters {
   frames: number
   samples: number
   bytes: number
-  /**
-   * Commits that stored something, and the syncs they waited for. A commit that reaches into older
-   * buckets as well, as repair does, syncs them at the same time and counts once.
-   */
+  /** Commits that stored something. */
   batches: number
-  fsyncs: number
   duplicates: number
   conflicts: number
   refused: number
@@ -91,7 +87,6 @@ export class Writer<Origin> {
     samples: 0,
     bytes: 0,
     batches: 0,
-    fsyncs: 0,
     duplicates: 0,
     conflicts: 0,
     refused: 0,
@@ -318,7 +313,6 @@ export class Writer<Origin> {
     }
     const { counters } = this
     counters.batches += 1
-    counters.fsyncs += 1
     counters.frames += fresh.length
     for (const { frame } of fresh) {
       counters.bytes += frame.bytes.length

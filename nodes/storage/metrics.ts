@@ -24,14 +24,14 @@ export function storageMetrics(parts: StorageParts): MetricsSource {
   ])
 }
 
-function writerMetrics({ disk: { writer, schemas }, refusing }: StorageParts): Metric[] {
+function writerMetrics({ disk: { writer, store, schemas }, refusing }: StorageParts): Metric[] {
   const { counters } = writer
   return [
     ['skein_store_frames_total', 'Frames stored since the start', () => counters.frames],
     ['skein_store_samples_total', 'Samples in those frames', () => counters.samples],
     ['skein_store_bytes_total', 'Bytes of those frames', () => counters.bytes],
     ['skein_store_commits_total', 'Batches written and synced', () => counters.batches],
-    ['skein_store_fsyncs_total', 'fdatasync calls', () => counters.fsyncs],
+    ['skein_store_fsyncs_total', 'fdatasync calls', () => store.syncCount],
     ['skein_store_duplicates_total', 'Frames that were held already', () => counters.duplicates],
     ['skein_store_conflicts_total', 'Names held with other bytes', () => counters.conflicts],
     ['skein_store_queued_bytes', 'Bytes waiting for the disk', () => writer.queuedBytes],

@@ -23,6 +23,8 @@ const PROBE_BYTES = 4 << 20
 export class Appender {
   /** Without it nothing is synced: what was appended is lost with the power. */
   readonly syncs: boolean
+  /** fdatasync calls so far. */
+  syncCount = 0
   private readonly clock: Clock
   /** What a sync takes, smoothed; rises at once with one that held up this thread. */
   private syncMs = UNKNOWN_MS
@@ -65,6 +67,7 @@ export class Appender {
         if (error === null) resolve()
         else reject(error)
       }
+      if (this.syncs) this.syncCount += 1
       if (!this.syncs) resolve()
       else if (mayBeHere && this.isQuick(length)) this.syncHere(fd, settle)
       else this.syncThere(fd, settle)

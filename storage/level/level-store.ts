@@ -200,6 +200,11 @@ export class LevelStore implements FrameStore {
     return this.table.version
   }
 
+  /** fdatasync calls for frames so far. */
+  get syncCount(): number {
+    return this.appender.syncCount
+  }
+
   append(
     frames: readonly StoredFrame[],
     onWritten?: () => void,

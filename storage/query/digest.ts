@@ -6,18 +6,33 @@ import type { FrameStore, LaneRecord } from '../frame-store.ts'
 import type { Fingerprints } from '../repair/fingerprints.ts'
 import type { DigestRequest, KnownShard, ShardDifference } from './peer.ts'
 
-/** The digest of the lanes that pass every filter given. Cost: one pass over all lanes, about a microsecond each. */
+/**
+ * The digest of the lanes that pass every filter given. Cost: about a microsecond for each lane of the
+ * sources named with a stream, else for each lane of the store.
+ */
 export function storeDigest(store: FrameStore, filter: DigestRequest): LaneDigest[] {
-  const sources = filter.sources && new Set(filter.sources)
   const shards = filter.shards && new Set(filter.shards)
   const digest: LaneDigest[] = []
-  for (const lane of store.lanes()) {
-    if (filter.stream !== undefined && lane.stream !== filter.stream) continue
-    if (sources !== undefined && !sources.has(lane.source)) continue
+  for (const lane of candidates(store, filter)) {
     if (shards !== undefined && !shards.has(shardOf(lane.source))) continue
     digest.push(laneDigest(lane))
   }
   return digest
+}
+
+function* candidates(
+  store: FrameStore,
+  { stream, sources }: DigestRequest,
+): IterableIterator<LaneRecord> {
+  const wanted = sources && new Set(sources)
+  if (stream !== undefined && wanted !== undefined) {
+    for (const source of wanted) yield* store.lanesOf(stream, source)
+    return
+  }
+  for (const lane of store.lanes()) {
+    if (stream !== undefined && lane.stream !== stream) continue
+    if (wanted === undefined || wanted.has(lane.source)) yield lane
+  }
 }
 
 /**

@@ -50,10 +50,12 @@ export class LocalPeer implements StorePeer {
 
   async digest(request: DigestRequest): Promise<DigestAnswer> {
     const { store, storeId, members } = this.options
+    const lanes = storeDigest(store, request)
     return {
       storeId,
-      lanes: storeDigest(store, request),
-      streams: storeStreams(store),
+      lanes,
+      // Who finds something need not be told what else there is.
+      streams: lanes.length > 0 ? [] : storeStreams(store),
       members: members(),
       notCounted: this.notCounted(),
     }

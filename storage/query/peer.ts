@@ -23,7 +23,7 @@ export interface DigestRequest {
 export interface DigestAnswer {
   readonly storeId: StoreId
   readonly lanes: readonly LaneDigest[]
-  /** Every stream this store has data of, whatever was asked. */
+  /** Every stream this store has data of, where it has no lane of what was asked. */
   readonly streams: readonly string[]
   /** Its own table of the mesh's stores. */
   readonly members: readonly Member[]
