@@ -3,31 +3,37 @@
 import type { Frame, LaneKey } from '../mesh/index.ts'
 import type { StoredFrame } from './frame-store.ts'
 
+interface Lane {
+  /** Greatest sequence: what is beyond it is new, as most frames are. */
+  last: number
+  first: Frame
+  /** Every frame by sequence; only from a lane's second frame on, which single samples never need. */
+  all: Map<number, Frame> | undefined
+}
+
 export class UnderWay {
-  private readonly batches = new Set<readonly StoredFrame[]>()
-  /** Of each lane how many frames, and the greatest sequence: what is beyond it is new, as most are. */
-  private readonly lanes = new Map<LaneKey, { frames: number; last: number }>()
+  private readonly lanes = new Map<LaneKey, Lane>()
 
   add(batch: readonly StoredFrame[]): void {
-    this.batches.add(batch)
     for (const { frame } of batch) {
       const { laneKey, sequence } = frame
       const lane = this.lanes.get(laneKey)
       if (lane === undefined) {
-        this.lanes.set(laneKey, { frames: 1, last: sequence })
+        this.lanes.set(laneKey, { last: sequence, first: frame, all: undefined })
         continue
       }
-      lane.frames += 1
+      lane.all ??= new Map([[lane.first.sequence, lane.first]])
+      lane.all.set(sequence, frame)
       if (sequence > lane.last) lane.last = sequence
     }
   }
 
   delete(batch: readonly StoredFrame[]): void {
-    this.batches.delete(batch)
     for (const { frame } of batch) {
-      const lane = this.lanes.get(frame.laneKey)!
-      lane.frames -= 1
-      if (lane.frames === 0) this.lanes.delete(frame.laneKey)
+      const { laneKey, sequence } = frame
+      const all = this.lanes.get(laneKey)?.all
+      all?.delete(sequence)
+      if (all === undefined || all.size === 0) this.lanes.delete(laneKey)
     }
   }
 
@@ -35,12 +41,7 @@ export class UnderWay {
   find({ laneKey, sequence }: Frame): Frame | undefined {
     const lane = this.lanes.get(laneKey)
     if (lane === undefined || sequence > lane.last) return undefined
-    for (const batch of this.batches) {
-      const found = batch.find(
-        ({ frame }) => frame.sequence === sequence && frame.laneKey === laneKey,
-      )
-      if (found !== undefined) return found.frame
-    }
-    return undefined
+    if (lane.all !== undefined) return lane.all.get(sequence)
+    return lane.first.sequence === sequence ? lane.first : undefined
   }
 }

@@ -92,13 +92,23 @@ export class Upkeep {
     const { store, clock, onTrimmed } = this.options
     let isTrimmed = false
     for (const { className, startMs, bytes } of await this.expired()) {
-      if (this.isStopped || !(await store.trim(className, startMs))) continue
+      if (this.isStopped || !(await this.trim(className, startMs))) continue
       isTrimmed = true
       this.counters.trimmedBuckets += 1
       this.counters.trimmedBytes += bytes
     }
     if (isTrimmed) await onTrimmed()
     await store.forgetLanes(clock.nowUs() - LANE_MEMORY_US)
+  }
+
+  /** One that cannot be removed does not keep the others. */
+  private async trim(className: string, startMs: number): Promise<boolean> {
+    try {
+      return await this.options.store.trim(className, startMs)
+    } catch (error) {
+      if (!this.isStopped) this.options.onError(error)
+      return false
+    }
   }
 
   private async expired(): Promise<BucketFacts[]> {

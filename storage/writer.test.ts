@@ -1,7 +1,7 @@
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { FakeClock } from '../mesh/fake-clock.ts'
 import { laneKey, systemClock, type Frame } from '../mesh/index.ts'
 import { collect, EPOCHS, START_US, testFrame, testRun } from './conformance/test-frames.ts'
@@ -43,6 +43,8 @@ function writerOf(
     ...of,
   })
 }
+
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 function outcomes(): string[] {
   return results.map(({ outcome, sequence, origin }) => `${sequence} ${outcome} ${origin ?? '-'}`)
@@ -157,6 +159,50 @@ describe('writer', () => {
     const frames = await collect(store.read(KEY, 1, 2))
     expect(frames.map(({ ingestUs }) => ingestUs)).toEqual([START_US - 7, START_US + 5])
     expect(outcomes()).toEqual(['1 stored -', '2 stored p1'])
+  })
+
+  test('a repeat of what is being synced is told only with it', async () => {
+    const syncs: PromiseWithResolvers<void>[] = []
+    const held = new Proxy<WritableStore>(store, {
+      get: (inner, name: keyof WritableStore) => {
+        const value: unknown = inner[name]
+        if (name !== 'append') {
+          return typeof value === 'function' ? (value.bind(inner) as unknown) : value
+        }
+        return async (frames: readonly StoredFrame[], onWritten: () => void): Promise<void> => {
+          onWritten()
+          const sync = Promise.withResolvers<void>()
+          syncs.push(sync)
+          await sync.promise
+          await inner.append(frames)
+        }
+      },
+    })
+    const writer = writerOf({ store: held, commitIntervalMs: 0 })
+    const large = 'x'.repeat(600_000)
+    const frame = (sequence: number, source = 'VH001'): Frame =>
+      testFrame({ sequence, source, body: large }).frame
+    writer.offer(frame(1), 'p')
+    await vi.waitUntil(() => syncs.length === 1)
+    writer.offer(frame(1), 'again')
+    writer.offer(frame(2), 'p')
+    writer.offer(frame(3), 'p')
+    writer.offer(testFrame({ sequence: 1, body: 'other' }).frame, 'q')
+    // Only the batch of frame 1 again, and nothing to write in it.
+    await nextTurn()
+    expect(results).toEqual([])
+    syncs[0]!.resolve()
+    await vi.waitUntil(() => {
+      for (const sync of syncs) sync.resolve()
+      return results.length === 5
+    })
+    expect(outcomes()).toEqual([
+      '1 stored p',
+      '1 duplicate again',
+      '2 stored p',
+      '3 stored p',
+      '1 conflict q',
+    ])
   })
 
   test('frames gather while a commit is under way, and no batch exceeds its bounds', async () => {

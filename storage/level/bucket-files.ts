@@ -35,9 +35,16 @@ export function bucketFiles(directory: string): Map<number, BucketFile> {
   for (const [number, { kind }] of files) {
     if (kind !== 'blocks') continue
     const head = readBlockFileHead(path.join(directory, fileName('blocks', number)))
-    for (const segment of head?.segments ?? []) {
-      if (files.delete(segment)) fs.rmSync(path.join(directory, fileName('segment', segment)))
-    }
+    const replaced = (head?.segments ?? []).filter((segment) => files.delete(segment))
+    if (replaced.length > 0) syncNames(directory)
+    for (const segment of replaced) fs.rmSync(path.join(directory, fileName('segment', segment)))
   }
   return files
+}
+
+/** The block file's name must last before what it stands for goes. */
+function syncNames(directory: string): void {
+  const fd = fs.openSync(directory, 'r')
+  fs.fsyncSync(fd)
+  fs.closeSync(fd)
 }

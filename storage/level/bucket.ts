@@ -55,6 +55,8 @@ export class Bucket {
   isPinned = false
   /** When it was last written to, on the monotonic clock of the store. */
   writtenMs = -Infinity
+  /** How many batches came to it in this life of the store. */
+  writes = 0
   /** Retention took it: nothing of it is to be found any more. */
   isRemoved = false
   private readonly options: BucketOptions
@@ -114,9 +116,16 @@ export class Bucket {
           this.finished.collect(found.locations, segment.number, segment.table, index, search)
         }
       }
-      if (found.locations.length >= wanted) return found
-      const files = numbersOf((await this.partOf(key))?.segments)
-      await this.finished.find(found, key, files, search, wanted)
+      const inMemory = found.locations.length
+      if (inMemory >= wanted) return found
+      for (let drops = -1; drops !== this.finished.drops;) {
+        // Once more when a file was compacted meanwhile: what it held is elsewhere now.
+        drops = this.finished.drops
+        found.locations.length = inMemory
+        found.unreadable.length = 0
+        const files = numbersOf((await this.partOf(key))?.segments)
+        await this.finished.find(found, key, files, search, wanted)
+      }
     } catch (error) {
       if (!this.isRemoved) throw error
       found.locations.length = 0

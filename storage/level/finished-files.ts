@@ -63,6 +63,8 @@ export class FinishedFiles {
   /** What has been rebuilt once in this life is not rebuilt again at the next miss. */
   private readonly rebuilt = new Set<number>()
   private isRemoved = false
+  /** How many files were dropped in this life. */
+  drops = 0
 
   constructor(options: FinishedFilesOptions) {
     this.options = options
@@ -208,6 +210,7 @@ export class FinishedFiles {
   /** Forgets a file, and closes it. */
   async drop(number: number): Promise<void> {
     const file = this.pathOf(number)
+    this.drops += 1
     this.known.delete(number)
     await this.use((db) => dropFile(db, number))
     await this.options.files.close(file)
@@ -233,6 +236,7 @@ export class FinishedFiles {
   async remove(): Promise<void> {
     this.isRemoved = true
     await this.index.close()
+    this.options.cache.forget(this.options.directory)
     for (const number of this.known.keys()) await this.options.files.close(this.pathOf(number))
   }
 
@@ -353,6 +357,8 @@ export class FinishedFiles {
   }
 
   private async reindex(db: IndexDatabase, number: number): Promise<FileSummary | undefined> {
+    // Dropped meanwhile.
+    if (!this.known.has(number)) return undefined
     const summary = await this.recover(db, number)
     if (summary === undefined) this.known.delete(number)
     else this.known.set(number, summary)

@@ -44,7 +44,10 @@ export class FrameFinder {
   async locate(state: LaneState, search: Search, wanted = Infinity): Promise<Map<number, Located>> {
     const found = new Map<number, Located>()
     const buckets = this.buckets.warm().filter(({ lanes }) => lanes!.has(state.key))
-    for (const id of state.extents.overlapping(search)) buckets.push(this.buckets.get(id)!)
+    for (const id of state.extents.overlapping(search)) {
+      const bucket = this.buckets.get(id)
+      if (bucket !== undefined) buckets.push(bucket)
+    }
     // The newest bucket first: what is asked for twice is most often recent.
     for (const bucket of buckets.sort((a, b) => b.startMs - a.startMs)) {
       if (found.size >= wanted) break

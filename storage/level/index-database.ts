@@ -70,7 +70,11 @@ export class BucketIndex {
     try {
       return await this.pool.use(this.directory, work)
     } catch (error) {
-      if (!isDamage(error)) throw error
+      if (!isDamage(error)) {
+        // LevelDB takes nothing more after a write that failed, until it is opened anew.
+        if (isErrorCode(error, 'LEVEL_IO_ERROR', 'ENOSPC')) await this.close()
+        throw error
+      }
       if (this.rebuilding === undefined) {
         if (this.rebuilds >= REBUILDS_MAX) throw error
         this.rebuilds += 1

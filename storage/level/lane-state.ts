@@ -197,6 +197,8 @@ export class Extents {
   add(bucketId: number, part: BucketLane): void {
     const [first] = part.held
     if (first === undefined) return
+    // One that damage kept from being deleted may be there still.
+    this.delete(bucketId)
     this.flat.push(bucketId, first[0], part.held.last, part.firstUs, part.lastUs)
   }
 

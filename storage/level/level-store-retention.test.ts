@@ -1,7 +1,7 @@
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { IntervalSet, laneKey, systemClock } from '../../mesh/index.ts'
 import {
   collect,
@@ -13,6 +13,7 @@ import {
 } from '../conformance/test-frames.ts'
 import { Latest } from '../latest.ts'
 import { Writer } from '../writer.ts'
+import { GoneRecords } from './gone-records.ts'
 import { openLevelStore, type LevelStore, type LevelStoreOptions } from './level-store.ts'
 
 const KEY = laneKey('VH001', 'vehicle.motion', EPOCHS[0]!)
@@ -185,4 +186,23 @@ test('a damaged record of what is gone is passed over', async () => {
   fs.writeFileSync(path.join(gone, log), bytes)
   store = await openLevelStore({ directory })
   expect(store.lane(KEY)?.trimmed.isEmpty ?? true).toBe(true)
+})
+
+test('trim - what comes after its names were noted stays', async () => {
+  await reopen({ warmBucketsMax: 1 })
+  await store.append(testRun(3))
+  const put = vi.spyOn(GoneRecords.prototype, 'put')
+  put.mockImplementationOnce(async () => {
+    await store.append(testRun(1, { sequence: 4 }))
+    // With two buckets more than stay warm the first is cold again.
+    for (const n of [1, 2]) await store.append(testRun(1, { sequence: 4 + n, ...hour(n) }))
+  })
+  try {
+    expect(await store.trim('default', FIRST_MS)).toBe(false)
+  } finally {
+    put.mockRestore()
+  }
+  expect(store.lane(KEY)!.held.toRuns()).toEqual([1, 6])
+  expect(await store.trim('default', FIRST_MS)).toBe(true)
+  expect(store.lane(KEY)!.held.toRuns()).toEqual([5, 6])
 })

@@ -35,7 +35,7 @@ import { Bucket } from './bucket.ts'
 import { BucketTable } from './bucket-table.ts'
 import { compactInThread } from './blocks/compaction-thread.ts'
 import { DamageList } from './damage-list.ts'
-import { asWriteError, directoryBytes, makeDirectory } from './disk.ts'
+import { asWriteError, directoryBytes, isErrorCode, makeDirectory } from './disk.ts'
 import { findBuckets, LOCK } from './find-buckets.ts'
 import { ALL_SEQUENCES, FrameFinder, type Located } from './frame-finder.ts'
 import { GoneRecords } from './gone-records.ts'
@@ -286,7 +286,9 @@ export class LevelStore implements FrameStore {
       const { className, startMs, directory, writtenMs } = bucket
       // One that is cold changes no more.
       const known = bucket.lanes === undefined ? bucket.fileBytes : undefined
-      bucket.fileBytes = known ?? (await directoryBytes(directory))
+      bucket.fileBytes = known ?? (await bytesIn(directory))
+      // There is none yet: a full disk did not take it.
+      if (bucket.fileBytes === undefined) continue
       const idleMs = nowMs - writtenMs
       facts.push({ className, startMs, bytes: bucket.fileBytes, idleMs, segments: bucket.segments })
     }
@@ -331,10 +333,15 @@ export class LevelStore implements FrameStore {
       this.checkOpen()
       const bucket = this.buckets.at(className, startMs)
       if (bucket === undefined) return false
-      await this.exclusively(() => this.coolBucket(bucket))
+      const writes = await this.exclusively(async () => {
+        await this.coolBucket(bucket)
+        return bucket.writes
+      })
       const { lanes } = await bucket.load()
       for (const { lane, runs } of bucket.damageNotes()) {
-        lanes.get(lane)?.held.addAll(new IntervalSet(runs))
+        let part = lanes.get(lane)
+        if (part === undefined) lanes.set(lane, (part = new BucketLane(lane, startMs)))
+        part.held.addAll(new IntervalSet(runs))
       }
       const nowUs = this.clock.nowUs()
       return this.goneTurns.take(async () => {
@@ -344,7 +351,10 @@ export class LevelStore implements FrameStore {
             this.table.take(part.key).goneWith(part, nowUs),
           ]),
         )
-        return this.exclusively(() => this.removeBucket(bucket, lanes, nowUs))
+        return this.exclusively(async () => {
+          // What came meanwhile is not in what was noted as gone.
+          return bucket.writes === writes && (await this.removeBucket(bucket, lanes, nowUs))
+        })
       })
     })
   }
@@ -367,6 +377,8 @@ export class LevelStore implements FrameStore {
     const bucket = this.buckets.at(className, startMs)
     if (bucket === undefined) return 0
     const { places, blocks } = await bucket.verify(number, pace)
+    // Compacted meanwhile: what it held is elsewhere.
+    if (!bucket.hasFile(number)) return 0
     const held = places.filter(
       ({ lane, location }) => this.table.get(lane)?.held.has(location.sequence) === true,
     )
@@ -429,7 +441,7 @@ export class LevelStore implements FrameStore {
       try {
         for (const bucket of this.buckets.values()) {
           if (bucket.lanes === undefined) continue
-          await this.finder.noteDamage(bucket, await bucket.recheck(), 'lost with a failed write')
+          await this.recheck(bucket)
         }
         await this.appender.probe(path.join(this.directory, 'probe'))
         this.failure = undefined
@@ -477,10 +489,11 @@ export class LevelStore implements FrameStore {
         await this.makeWarm(bucket)
         if (bucket.isSegmentFull) await this.syncs.idle()
       }
+      if (this.failure !== undefined) throw this.failure
       const parts = groups.map(async ([bucket, group]): Promise<WrittenPart> => {
         return { bucket, frames: group, segment: await bucket.write(group) }
       })
-      return { parts: await Promise.all(parts), isUrgent }
+      return { parts: await allDone(parts), isUrgent }
     } catch (error) {
       throw this.fail(error)
     }
@@ -493,7 +506,7 @@ export class LevelStore implements FrameStore {
     const parts = batches.flatMap((batch) => batch.parts)
     const segments = Map.groupBy(parts, ({ segment }) => segment)
     try {
-      await Promise.all(
+      await allDone(
         Array.from(segments, ([segment, written]) => {
           const bytes = written.reduce((sum, { frames }) => sum + bytesOf(frames), 0)
           return segment.sync(this.appender, bytes, mayBeHere)
@@ -506,8 +519,13 @@ export class LevelStore implements FrameStore {
     const nowMs = this.clock.monotonicMs()
     for (const part of parts) {
       part.bucket.writtenMs = nowMs
+      part.bucket.writes += 1
       this.take(part)
     }
+  }
+
+  private async recheck(bucket: Bucket): Promise<void> {
+    await this.finder.noteDamage(bucket, await bucket.recheck(), 'lost with a failed write')
   }
 
   /** Work that nothing is written during, and that begins when all that was written is synced. */
@@ -598,6 +616,8 @@ export class LevelStore implements FrameStore {
   }
 
   private async coolBucket(bucket: Bucket): Promise<void> {
+    // What a failed write left behind must not look like frames to the next life.
+    if (this.failure !== undefined && bucket.lanes !== undefined) await this.recheck(bucket)
     await bucket.seal()
     // In one go: whoever looks for a frame finds the bucket by its lanes or by their extents.
     for (const part of bucket.lanes?.values() ?? []) {
@@ -661,8 +681,6 @@ export class LevelStore implements FrameStore {
   private async closeNow(): Promise<void> {
     try {
       for (const bucket of this.buckets.warm()) {
-        // What a failed write left behind must not look like frames to the next life.
-        if (this.failure !== undefined) await bucket.recheck()
         await this.coolBucket(bucket)
       }
     } catch (error) {
@@ -672,6 +690,22 @@ export class LevelStore implements FrameStore {
       await this.indexes.close()
       await this.lock.release()
     }
+  }
+}
+
+/** As Promise.all, but when one fails the others have ended as well. */
+async function allDone<T>(work: readonly Promise<T>[]): Promise<T[]> {
+  await Promise.allSettled(work)
+  return Promise.all(work)
+}
+
+/** Undefined when the directory is not there. */
+async function bytesIn(directory: string): Promise<number | undefined> {
+  try {
+    return await directoryBytes(directory)
+  } catch (error) {
+    if (isErrorCode(error, 'ENOENT')) return undefined
+    throw error
   }
 }
 

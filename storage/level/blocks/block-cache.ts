@@ -9,6 +9,11 @@ export class BlockCache {
   /** Least recently used first. */
   private readonly blocks = new Map<string, Promise<Block | string>>()
 
+  /** Forgets the blocks whose names begin so. */
+  forget(begin: string): void {
+    for (const name of this.blocks.keys()) if (name.startsWith(begin)) this.blocks.delete(name)
+  }
+
   /** `name` tells a block from every other of the store. */
   get(name: string, read: () => Promise<Block | string>): Promise<Block | string> {
     let block = this.blocks.get(name)
