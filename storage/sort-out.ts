@@ -6,7 +6,7 @@ import type { Frame, LaneKey } from '../mesh/index.ts'
 import type { StoredFrame, WritableStore } from './frame-store.ts'
 import type { UnderWay } from './under-way.ts'
 
-export type Verdict = 'stored' | 'duplicate' | 'conflict'
+export type Verdict = 'stored' | 'duplicate' | 'conflict' | 'refused'
 
 /** Two different contents under one name, for the log. */
 export interface NameConflict {
@@ -17,7 +17,7 @@ export interface NameConflict {
 }
 
 export interface SortedOut {
-  /** For each frame of the batch; `stored` means: to be stored. */
+  /** For each frame of the batch; `stored` means: to be stored; `refused`: whether it is new cannot be told. */
   readonly verdicts: Verdict[]
   readonly conflicts: Map<number, NameConflict>
 }
@@ -63,7 +63,12 @@ export async function sortOut(
         continue
       }
       const held = await heldFrame(store, frame)
-      // What is there cannot be read: the frame is welcome again.
+      // There, and not to be compared just now: who sent it is to ask again.
+      if (held === undefined && store.lane(key)?.held.has(frame.sequence) === true) {
+        verdicts[i] = 'refused'
+        continue
+      }
+      // What was there cannot be read any more: the frame is welcome again.
       const first = held === undefined ? firsts.add(frame, i) : i
       const other = held ?? (first === i ? undefined : batch[first]!.frame)
       if (other !== undefined) verdicts[i] = compare(conflicts, i, other, frame)

@@ -19,9 +19,10 @@ import { UnderWay } from './under-way.ts'
 
 /**
  * stored: on the disk now. duplicate: was there already, same bytes. conflict: other bytes are there
- * under this name. refused: the store is failing; offer it again later, or elsewhere.
+ * under this name. refused: the store is failing, or cannot read what it has under this name; offer it
+ * again later, or elsewhere.
  */
-export type Outcome = Verdict | 'refused'
+export type Outcome = Verdict
 
 export interface CommitResult<Origin> {
   readonly outcome: Outcome
@@ -285,6 +286,7 @@ export class Writer<Origin> {
     for (const { outcome } of results) {
       if (outcome === 'duplicate') this.counters.duplicates += 1
       else if (outcome === 'conflict') this.counters.conflicts += 1
+      else if (outcome === 'refused') this.counters.refused += 1
     }
     this.options.onCommitted(results)
   }
@@ -294,7 +296,8 @@ export class Writer<Origin> {
     results: readonly CommitResult<Origin>[],
   ): Promise<void> {
     const early = results.filter(
-      ({ level, outcome }) => level === 'written' && outcome !== 'conflict',
+      ({ level, outcome }) =>
+        level === 'written' && outcome !== 'conflict' && outcome !== 'refused',
     )
     const onWritten = (): void => {
       this.isWritten = true

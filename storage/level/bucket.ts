@@ -11,7 +11,7 @@
 // files that are there is rebuilt from them when opened (recovery.ts).
 import fs from 'node:fs'
 import { IntervalSet, syncDirectory, type LaneKey } from '../../mesh/index.ts'
-import type { StoredBlock, StoredFrame } from '../frame-store.ts'
+import type { DamagedFrame, StoredBlock, StoredFrame } from '../frame-store.ts'
 import type { Appender } from './appender.ts'
 import type { BlockPlace } from './blocks/block-files.ts'
 import type { CompactionResult } from './blocks/compaction.ts'
@@ -68,6 +68,7 @@ export class Bucket {
   private indexing: Promise<void> = Promise.resolve()
   private indexFailure: unknown
   private isReloaded = false
+  private readonly losses: DamagedFrame[] = []
 
   constructor(options: BucketOptions) {
     this.options = options
@@ -82,12 +83,18 @@ export class Bucket {
   async load(): Promise<LoadedBucket> {
     const loaded = await this.finished.load()
     this.lastNumber = loaded.lastNumber
+    this.losses.push(...loaded.lost)
     return loaded
   }
 
   /** Reads the lane summaries back in, so that frames can be added. Makes the directory when it is new. */
   async warm(): Promise<void> {
     this.lanes ??= (await this.load()).lanes
+  }
+
+  /** Frames that were found to be gone since last asked; whoever counts them as held is to know. */
+  takeLosses(): DamagedFrame[] {
+    return this.losses.splice(0)
   }
 
   /** Whether the next batch goes to another segment: then what was written to this one must be synced first. */
@@ -133,8 +140,8 @@ export class Bucket {
     return found
   }
 
-  /** Reads and checks one frame; a string says why it is damaged. */
-  read(location: Location): Promise<StoredFrame | string> {
+  /** Reads and checks one frame; a string says why it is damaged, undefined that its schema is missing. */
+  read(location: Location): Promise<StoredFrame | string | undefined> {
     return this.finished.read(location)
   }
 

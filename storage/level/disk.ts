@@ -6,6 +6,9 @@ import path from 'node:path'
 import { createDirectory, syncDirectory } from '../../mesh/index.ts'
 import { messageOf, StorageError } from '../errors.ts'
 
+/** The least that a disk reads or fails to read. */
+const SECTOR_BYTES = 4096
+
 /** Reads up to `length` bytes at `position`; fewer only at the end of the file. */
 export function readFully(
   fd: number,
@@ -23,6 +26,37 @@ export function readFully(
     }
     read(0)
   })
+}
+
+/**
+ * As readFully, but what the disk cannot read comes as zeros: a scan takes them for damage, and steps over
+ * it to what can be read.
+ */
+export async function readAround(
+  fd: number,
+  into: Buffer,
+  length: number,
+  position: number,
+): Promise<number> {
+  const bytes = await unlessBad(readFully(fd, into, length, position))
+  if (bytes !== undefined) return bytes
+  for (let at = 0; at < length; at += SECTOR_BYTES) {
+    const sector = into.subarray(at, Math.min(at + SECTOR_BYTES, length))
+    const got = await unlessBad(readFully(fd, sector, sector.length, position + at))
+    if (got === undefined) sector.fill(0)
+    else if (got < sector.length) return at + got
+  }
+  return length
+}
+
+/** Undefined when the disk cannot read it. */
+async function unlessBad(reading: Promise<number>): Promise<number | undefined> {
+  try {
+    return await reading
+  } catch (error) {
+    if (isErrorCode(error, 'EIO')) return undefined
+    throw error
+  }
 }
 
 export function dataSync(fd: number): Promise<void> {

@@ -145,8 +145,8 @@ export class FinishedFiles {
     into.push(placeIn(segment, table, index))
   }
 
-  /** Reads and checks one frame; a string says why it is damaged. */
-  async read(location: Location): Promise<StoredFrame | string> {
+  /** Reads and checks one frame; a string says why it is damaged, undefined that its schema is missing. */
+  async read(location: Location): Promise<StoredFrame | string | undefined> {
     const { block, sequence, file, offset, bytes } = location
     if (block !== undefined) return this.blockFiles.frame(block, sequence)
     const buffer = Buffer.allocUnsafe(RECORD_HEADER_BYTES + bytes)
@@ -293,7 +293,7 @@ export class FinishedFiles {
 
   private async verifySegment(number: number, pace: Pace): Promise<FramePlace[]> {
     const entries = await this.entriesOf(number)
-    const crcs = await this.crcsIn(number, entries, pace)
+    const crcs = await this.crcsIn(number, pace)
     return entries.filter(({ location: { offset, crc } }) => {
       return crcs.get(offset) !== crc && !this.isDamaged(number, offset)
     })
@@ -327,24 +327,14 @@ export class FinishedFiles {
   }
 
   /** CRCs of the frames that can be read of a segment, by offset. */
-  private async crcsIn(
-    number: number,
-    entries: readonly FramePlace[],
-    pace: Pace,
-  ): Promise<Map<number, number>> {
+  private async crcsIn(number: number, pace: Pace): Promise<Map<number, number>> {
     const crcs = new Map<number, number>()
     try {
       await this.options.files.use(this.pathOf(number), (fd) =>
         scanSegment(fd, ({ offset, frame }) => crcs.set(offset, frame.crc), pace),
       )
     } catch (error) {
-      if (!isErrorCode(error, 'ENOENT', 'EIO')) throw error
-      // The disk cannot read a part of it: one by one, then, what it still can.
-      for (const { location } of entries) {
-        const record = await this.read(location)
-        if (typeof record !== 'string') crcs.set(location.offset, record.frame.crc)
-        await pace(location.bytes)
-      }
+      if (!isErrorCode(error, 'ENOENT')) throw error
     }
     return crcs
   }

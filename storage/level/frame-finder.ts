@@ -1,6 +1,6 @@
 // Finds frames in the buckets of a store and reads them. What it cannot read is damage: noted in its
 // bucket, taken off the lane, and listed.
-import { IntervalSet, type LaneKey } from '../../mesh/index.ts'
+import { IntervalSet, laneKey, type LaneKey } from '../../mesh/index.ts'
 import type { StoredBlock, StoredFrame } from '../frame-store.ts'
 import type { BlockPlace } from './blocks/block-files.ts'
 import type { BucketTable } from './bucket-table.ts'
@@ -58,6 +58,7 @@ export class FrameFinder {
         found.set(sequence, { state, bucket, location })
       }
       for (const { place, reason } of unreadable) await this.noteBlock(bucket, place, reason)
+      await this.noteLosses(bucket)
     }
     return found
   }
@@ -145,6 +146,18 @@ export class FrameFinder {
     await bucket.noteDamage(notes).catch(() => undefined)
   }
 
+  /** What opening the bucket again found to be gone, and is held nowhere else, is damaged. */
+  async noteLosses(bucket: Bucket): Promise<void> {
+    for (const { source, stream, epoch, sequence, reason } of bucket.takeLosses()) {
+      const state = this.lanes.get(laneKey(source, stream, epoch))
+      if (state?.held.has(sequence) !== true) continue
+      const search = { ...ALL_TIME, fromSequence: sequence, toSequence: sequence }
+      if ((await this.locate(state, search, 1)).size > 0) continue
+      this.forget(state, sequence, 0, reason)
+      bucket.lanes?.get(state.key)?.remove(sequence, 0)
+    }
+  }
+
   /** A block cannot be read: what of its span is held nowhere else is damaged. Returns how many frames. */
   async noteBlock(
     bucket: Bucket,
@@ -182,6 +195,7 @@ export class FrameFinder {
   private async readOne(located: Located): Promise<StoredFrame | undefined> {
     const { state, bucket, location } = located
     const stored = await bucket.read(location)
+    if (stored === undefined) return undefined
     if (typeof stored === 'string') {
       // Compacted meanwhile: it is elsewhere now.
       if (!bucket.isRemoved && !bucket.hasFile(location.file)) return this.readAgain(located)

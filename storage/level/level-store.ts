@@ -184,12 +184,12 @@ export class LevelStore implements FrameStore {
   async load(): Promise<void> {
     for (const { className, startMs } of await findBuckets(this.directory)) {
       const bucket = this.addBucket(className, startMs)
-      const { lanes, damage, lost } = await bucket.load()
+      const { lanes, damage } = await bucket.load()
       for (const part of lanes.values()) this.table.take(part.key).addBucket(bucket.id, part)
       for (const { lane, runs, reason } of damage) {
         this.damage.addSequences(lane, new IntervalSet(runs), reason)
       }
-      for (const frame of lost) this.damage.add(frame)
+      for (const frame of bucket.takeLosses()) this.damage.add(frame)
     }
     for (const [key, gone] of await this.gone.load()) this.table.take(key).learn(gone)
     this.damage.retain((key, sequence) => this.table.get(key)?.held.has(sequence) !== true)
@@ -338,6 +338,7 @@ export class LevelStore implements FrameStore {
         return bucket.writes
       })
       const { lanes } = await bucket.load()
+      await this.finder.noteLosses(bucket)
       for (const { lane, runs } of bucket.damageNotes()) {
         let part = lanes.get(lane)
         if (part === undefined) lanes.set(lane, (part = new BucketLane(lane, startMs)))
@@ -599,6 +600,7 @@ export class LevelStore implements FrameStore {
     if (bucket.lanes !== undefined) return
     await bucket.warm()
     for (const key of bucket.lanes!.keys()) this.table.take(key).extents.delete(bucket.id)
+    await this.finder.noteLosses(bucket)
   }
 
   /** Keeps those just written; of the others the newest, as many as may stay warm. */

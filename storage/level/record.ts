@@ -8,7 +8,7 @@
 // a body that happens to hold a copy of one. Everything else a store knows can be rebuilt from here.
 import fs from 'node:fs'
 import { FRAME_BYTES_MAX, FRAME_HEADER_BYTES, readFrame, type Frame } from '../../mesh/index.ts'
-import { readFully } from './disk.ts'
+import { readAround } from './disk.ts'
 
 export const SEGMENT_HEADER_BYTES = 16
 export const RECORD_HEADER_BYTES = 16
@@ -118,7 +118,7 @@ export async function scanSegment(
   const window = Buffer.allocUnsafeSlow(Math.min(SCAN_WINDOW_BYTES, Math.max(size, 1)))
   let offset = SEGMENT_HEADER_BYTES
   while (offset < size) {
-    const got = await readFully(fd, window, Math.min(window.length, size - offset), offset)
+    const got = await readAround(fd, window, Math.min(window.length, size - offset), offset)
     await pace(got)
     const isLast = offset + got >= size
     offset += scanRecords(window.subarray(0, got), offset, isLast, visit)

@@ -9,7 +9,7 @@ import type { DamagedFrame } from '../frame-store.ts'
 import { getAllBlocks, type BlockEntry } from './blocks/block-index.ts'
 import { recoverBlocks } from './blocks/block-recovery.ts'
 import { bucketFiles, fileName, type BucketFile } from './bucket-files.ts'
-import { dataSync, readFully } from './disk.ts'
+import { dataSync, readAround } from './disk.ts'
 import type { FrameTable } from './frame-table.ts'
 import { BucketLane, skipRuns } from './lane-state.ts'
 import { eachOf } from './pages.ts'
@@ -224,7 +224,7 @@ class Rebuild {
     const bytes = Buffer.allocUnsafe(RECORD_HEADER_BYTES + table.bytes(index))
     const fd = fs.openSync(path.join(this.directory, fileName('segment', number)), 'r')
     try {
-      await readFully(fd, bytes, bytes.length, table.offset(index))
+      await readAround(fd, bytes, bytes.length, table.offset(index))
     } finally {
       fs.closeSync(fd)
     }

@@ -9,7 +9,7 @@
 import fs from 'node:fs'
 import { crc32 } from 'node:zlib'
 import { readBlock, type Block } from './block.ts'
-import { readFully } from '../disk.ts'
+import { readAround, readFully } from '../disk.ts'
 import { mixWords, type Pace } from '../record.ts'
 
 const MAGIC = 0x46424b53
@@ -85,9 +85,10 @@ export async function readPlacedBlock(
   fd: number,
   offset: number,
   bytes: number,
+  read: typeof readFully = readFully,
 ): Promise<Block | string> {
   const record = Buffer.allocUnsafe(BLOCK_RECORD_BYTES + bytes)
-  const got = await readFully(fd, record, record.length, offset)
+  const got = await read(fd, record, record.length, offset)
   if (got < record.length) return 'short'
   const block = record.subarray(BLOCK_RECORD_BYTES)
   const check = checkOf(offset, bytes, block.readUInt32LE(BLOCK_CRC_AT))
@@ -105,10 +106,10 @@ export async function scanBlockFile(
   let offset = await nextBlock(fd, 0, size)
   while (offset < size) {
     const header = Buffer.alloc(BLOCK_RECORD_BYTES)
-    await readFully(fd, header, BLOCK_RECORD_BYTES, offset)
+    await readAround(fd, header, BLOCK_RECORD_BYTES, offset)
     const bytes = header.readUInt32LE(0)
     const isPossible = bytes <= BLOCK_BYTES_MAX && offset + BLOCK_RECORD_BYTES + bytes <= size
-    const block = isPossible ? await readPlacedBlock(fd, offset, bytes) : 'length'
+    const block = isPossible ? await readPlacedBlock(fd, offset, bytes, readAround) : 'length'
     await pace(BLOCK_RECORD_BYTES + (isPossible ? bytes : 0))
     if (typeof block === 'string') {
       offset = await nextBlock(fd, offset + 1, size)
@@ -123,7 +124,7 @@ export async function scanBlockFile(
 async function nextBlock(fd: number, from: number, size: number): Promise<number> {
   const window = Buffer.allocUnsafe(1 << 20)
   for (let at = from; at < size; at += window.length - BLOCK_MAGIC.length) {
-    const got = await readFully(fd, window, Math.min(window.length, size - at), at)
+    const got = await readAround(fd, window, Math.min(window.length, size - at), at)
     let found = window.subarray(0, got).indexOf(BLOCK_MAGIC)
     while (found >= 0 && at + found - BLOCK_RECORD_BYTES < from) {
       found = window.subarray(0, got).indexOf(BLOCK_MAGIC, found + 1)

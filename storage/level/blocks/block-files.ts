@@ -47,13 +47,18 @@ export class BlockFiles {
       : 'another block stands there'
   }
 
-  /** The frame of that sequence as it came; a string says why it cannot be had. */
-  async frame(place: BlockPlace, sequence: number): Promise<StoredFrame | string> {
+  /**
+   * The frame of that sequence as it came; a string says why it cannot be had. Undefined: not now, for its
+   * schema is not known, damaged most likely, and fetched again from another store.
+   */
+  async frame(place: BlockPlace, sequence: number): Promise<StoredFrame | string | undefined> {
     const block = await this.block(place)
     if (typeof block === 'string') return block
     const index = block.frames.findIndex((frame) => frame.sequence === sequence)
     if (index < 0) return 'not in its block'
-    const frame = blockFrame(block, index, this.options.schemaOf(block.schemaId))
+    const schema = this.options.schemaOf(block.schemaId)
+    if (schema === undefined && block.frames[index]!.verbatim === undefined) return undefined
+    const frame = blockFrame(block, index, schema)
     return typeof frame === 'string' ? frame : { frame, ingestUs: block.frames[index]!.ingestUs }
   }
 
@@ -73,7 +78,7 @@ export class BlockFiles {
         scanBlockFile(fd, ({ offset }) => void offsets.add(offset), pace),
       )
     } catch (error) {
-      if (!isErrorCode(error, 'ENOENT', 'EIO')) throw error
+      if (!isErrorCode(error, 'ENOENT')) throw error
     }
     return offsets
   }
