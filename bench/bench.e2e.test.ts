@@ -15,16 +15,9 @@ afterAll(() => rmSync(out, { recursive: true }))
 
 const BROKERS = (['kafka', 'nats'] as const).filter((name) => isInstalled(name))
 
-const STORE_CELLS = [
-  'ingest: skein, blocks',
-  'latest: idle',
-  'latest: under ingest',
-  'repair: idle',
-  'repair: under ingest',
-  'trucks: 100',
-  'restart: killed',
-  'restart: stopped',
-]
+/** Of the parts that end by themselves on a machine that is busy: the others offer a load for a while. */
+const STORE_PARTS = 'ingest,trucks,restart'
+const STORE_CELLS = ['ingest: skein, blocks', 'trucks: 100', 'restart: killed', 'restart: stopped']
 
 describe.sequential('each scenario', { timeout: BENCH_LIMIT_MS }, () => {
   it('latency, beside real brokers', async () => {
@@ -101,7 +94,14 @@ describe.sequential('each scenario', { timeout: BENCH_LIMIT_MS }, () => {
 
   it('store, beside the real broker', async () => {
     const kafka = BROKERS.filter((name) => name === 'kafka')
-    const against = ['--against', kafka.join() || 'none', '--payloads', 'blocks']
+    const against = [
+      '--against',
+      kafka.join() || 'none',
+      '--payloads',
+      'blocks',
+      '--parts',
+      STORE_PARTS,
+    ]
     const words = [...SHORT, ...against, '--gigabytes', '0.05']
     const { runs, report } = await bench(out, 'store', ...words)
     expect(faults(runs)).toEqual([])
@@ -113,7 +113,7 @@ describe.sequential('each scenario', { timeout: BENCH_LIMIT_MS }, () => {
       if (cell.startsWith('ingest: ')) expect(counts.receipts).toBeGreaterThan(0)
     }
     const [goals] = report.sections
-    expect(goals!.tables![0]!.rows.length).toBeGreaterThanOrEqual(9)
+    expect(goals!.tables![0]!.rows.length).toBeGreaterThanOrEqual(5)
   })
 })
 
