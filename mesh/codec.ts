@@ -4,6 +4,12 @@ import type { CodecName } from './frame.ts'
 import type { Sample } from './sample.ts'
 import type { Schema } from './schema.ts'
 
+export interface IndexedSample {
+  /** Which sample of its frame. */
+  readonly index: number
+  readonly sample: Sample
+}
+
 export interface Codec {
   readonly name: CodecName
   /**
@@ -17,4 +23,6 @@ export interface Codec {
    * @throws MeshError MESH_BODY_CORRUPT when the bytes are not such a body.
    */
   decode(body: Uint8Array, count: number, schema: Schema): Sample[]
+  /** As newestSample (codecs/newest.ts), where it can be had without making all of them. */
+  newest?(body: Uint8Array, count: number, schema: Schema): IndexedSample | undefined
 }

@@ -2,7 +2,7 @@ import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { expect, test } from 'vitest'
-import type { Frame, Sample } from '../mesh/index.ts'
+import { newestOf, type Frame, type IndexedSample } from '../mesh/index.ts'
 import { MemoryStore } from './conformance/memory-store.ts'
 import { EPOCHS, START_US, testFrame } from './conformance/test-frames.ts'
 import { Latest } from './latest.ts'
@@ -11,11 +11,11 @@ import { openLevelStore } from './level/level-store.ts'
 let decoded = 0
 
 /** Bodies of these tests are lists of times. */
-function decode(frame: Frame): readonly Sample[] | undefined {
+function newest(frame: Frame): IndexedSample | undefined {
   decoded += 1
   const text = frame.body.toString('utf8')
   if (!text.startsWith('[')) return undefined
-  return (JSON.parse(text) as number[]).map((timeUs, i) => ({ timeUs, fields: { i } }))
+  return newestOf((JSON.parse(text) as number[]).map((timeUs, i) => ({ timeUs, fields: { i } })))
 }
 
 function frameOf(times: readonly number[], of: Parameters<typeof testFrame>[0] = {}) {
@@ -29,14 +29,16 @@ function frameOf(times: readonly number[], of: Parameters<typeof testFrame>[0] =
 }
 
 test('get - the newest sample by event time, however late others arrive', () => {
-  const latest = new Latest({ decode })
+  const latest = new Latest({ newest })
   latest.update([frameOf([10, 30, 20])])
   latest.update([frameOf([5, 29], { sequence: 2 }), frameOf([1], { source: 'other' })])
   expect(latest.get('vehicle.motion', 'VH001')).toEqual({
+    timeUs: 30,
+    source: 'VH001',
     epoch: EPOCHS[0],
     sequence: 1,
     index: 1,
-    sample: { timeUs: 30, fields: { i: 1 } },
+    fields: { i: 1 },
   })
   expect([...latest.streams()]).toEqual(['vehicle.motion'])
   expect([...latest.sources('vehicle.motion')]).toEqual(['VH001', 'other'])
@@ -51,7 +53,7 @@ test('get - a tie goes to the later epoch, then the later sequence, then the lat
     frameOf([7], { epoch: EPOCHS[0]!, sequence: 9 }),
   ]
   for (const order of [frames, frames.toReversed()]) {
-    const latest = new Latest({ decode })
+    const latest = new Latest({ newest })
     for (const frame of order) latest.update([frame])
     expect(latest.get('vehicle.motion', 'VH001')).toMatchObject({
       epoch: EPOCHS[1],
@@ -62,38 +64,38 @@ test('get - a tie goes to the later epoch, then the later sequence, then the lat
 })
 
 test('update - decodes nothing, and get decodes once', () => {
-  const latest = new Latest({ decode })
+  const latest = new Latest({ newest })
   decoded = 0
   for (let i = 1; i < 100; i++) latest.update([frameOf([i], { sequence: i })])
   latest.update([testFrame({ sequence: 200, kind: 'end' })])
   expect(decoded).toBe(0)
   latest.get('vehicle.motion', 'VH001')
-  expect(latest.get('vehicle.motion', 'VH001')?.sample.timeUs).toBe(99)
+  expect(latest.get('vehicle.motion', 'VH001')?.timeUs).toBe(99)
   expect(decoded).toBe(1)
 })
 
 test('update - keeps its own copy of the bytes', () => {
-  const latest = new Latest({ decode })
+  const latest = new Latest({ newest })
   const { frame } = frameOf([42])
   latest.update([{ frame }])
   frame.bytes.fill(0)
-  expect(latest.get('vehicle.motion', 'VH001')?.sample.timeUs).toBe(42)
+  expect(latest.get('vehicle.motion', 'VH001')?.timeUs).toBe(42)
 })
 
 test('get - what cannot be decoded now is tried again', () => {
   let known = false
-  const latest = new Latest({ decode: (frame) => (known ? decode(frame) : undefined) })
+  const latest = new Latest({ newest: (frame) => (known ? newest(frame) : undefined) })
   latest.update([frameOf([1])])
   expect(latest.get('vehicle.motion', 'VH001')).toBeUndefined()
   known = true
-  expect(latest.get('vehicle.motion', 'VH001')?.sample.timeUs).toBe(1)
+  expect(latest.get('vehicle.motion', 'VH001')?.timeUs).toBe(1)
 })
 
 test('update - beyond its budget it keeps samples in place of frames', () => {
-  const latest = new Latest({ decode, bytesMax: 1000 })
+  const latest = new Latest({ newest, bytesMax: 1000 })
   for (let i = 0; i < 50; i++) latest.update([frameOf([i + 1, i], { source: `s${i}` })])
   for (let i = 0; i < 50; i++) {
-    expect(latest.get('vehicle.motion', `s${i}`)?.sample.timeUs).toBe(i + 1)
+    expect(latest.get('vehicle.motion', `s${i}`)?.timeUs).toBe(i + 1)
   }
 })
 
@@ -110,15 +112,15 @@ test('rebuild - the same table from what the store holds', async () => {
   await store.append(frames)
   await store.close()
   store = await openLevelStore({ directory })
-  const updated = new Latest({ decode })
+  const updated = new Latest({ newest })
   updated.update(frames)
-  const rebuilt = new Latest({ decode })
+  const rebuilt = new Latest({ newest })
   await rebuilt.rebuild(store)
   await store.close()
   for (const source of ['VH001', 'other']) {
     expect(rebuilt.get('vehicle.motion', source)).toEqual(updated.get('vehicle.motion', source))
   }
-  expect(rebuilt.get('vehicle.motion', 'VH001')?.sample.timeUs).toBe(START_US + 9)
+  expect(rebuilt.get('vehicle.motion', 'VH001')?.timeUs).toBe(START_US + 9)
   fs.rmSync(directory, { recursive: true })
 })
 
@@ -134,7 +136,7 @@ test('rebuild - where the newest frame of a lane is damaged, the newest before i
   await store.append(frames)
   const [first, other] = [...store.lanes()]
   store.spoil(first!.key, 4)
-  const latest = new Latest({ decode })
+  const latest = new Latest({ newest })
   await latest.rebuild({
     newest: () => [
       { lane: first!, lastUs: START_US + 9, sequence: 4 },
@@ -142,5 +144,5 @@ test('rebuild - where the newest frame of a lane is damaged, the newest before i
     ],
     read: (key, from, to) => store.read(key, from, to),
   })
-  expect(latest.get('vehicle.motion', 'VH001')?.sample.timeUs).toBe(START_US + 8)
+  expect(latest.get('vehicle.motion', 'VH001')?.timeUs).toBe(START_US + 8)
 })

@@ -7,22 +7,16 @@ import {
   readFrame,
   type Epoch,
   type Frame,
+  type IndexedSample,
   type LaneKey,
-  type Sample,
 } from '../mesh/index.ts'
 import type { FrameStore, LaneRecord, StoredFrame } from './frame-store.ts'
+import type { Row } from './query/row.ts'
 
 /** The newest sample of each (stream, source), by time and then by name. */
 export interface LatestTable {
-  get(stream: string, source: string): LatestEntry | undefined
-}
-
-export interface LatestEntry {
-  readonly epoch: Epoch
-  readonly sequence: number
-  /** Which sample of its frame. */
-  readonly index: number
-  readonly sample: Sample
+  /** The same object until there is a newer one. */
+  get(stream: string, source: string): Row | undefined
 }
 
 /** What rebuilding reads; a LevelStore is one. */
@@ -38,10 +32,10 @@ export interface NewestFrames {
 
 export interface LatestOptions {
   /**
-   * The samples of a data frame; undefined when they cannot be had (unknown schema, body damaged).
-   * Not kept: asked again at the next query.
+   * The newest sample of a data frame; undefined when it cannot be had (unknown schema, body damaged):
+   * asked again at the next query.
    */
-  readonly decode: (frame: Frame) => readonly Sample[] | undefined
+  readonly newest: (frame: Frame) => IndexedSample | undefined
   /** Bytes of frames kept undecoded. A frame beyond is decoded at once and only its newest sample kept. Default 64 MiB. */
   readonly bytesMax?: number
 }
@@ -58,7 +52,8 @@ interface Slot {
   /** The frame in the first `size` bytes of a buffer of ours, which the next frame reuses. */
   bytes: Buffer
   size: number
-  entry: LatestEntry | undefined
+  /** Undefined until somebody asks. */
+  row: Row | undefined
 }
 
 const BYTES_MAX = 64 << 20
@@ -71,13 +66,13 @@ const ROUND_BYTES = 256
 const NOTHING = Buffer.alloc(0)
 
 export class Latest {
-  private readonly decode: LatestOptions['decode']
+  private readonly newest: LatestOptions['newest']
   private readonly bytesMax: number
   private readonly table = new Map<string, Map<string, Slot>>()
   private heldBytes = 0
 
   constructor(options: LatestOptions) {
-    this.decode = options.decode
+    this.newest = options.newest
     this.bytesMax = options.bytesMax ?? BYTES_MAX
   }
 
@@ -126,9 +121,9 @@ export class Latest {
     if (forgotten.size > 0) await this.rebuild(store, forgotten)
   }
 
-  get(stream: string, source: string): LatestEntry | undefined {
+  get(stream: string, source: string): Row | undefined {
     const slot = this.table.get(stream)?.get(source)
-    return slot === undefined ? undefined : (slot.entry ?? this.open(slot))
+    return slot === undefined ? undefined : (slot.row ?? this.open(slot))
   }
 
   streams(): IterableIterator<string> {
@@ -169,7 +164,7 @@ export class Latest {
       sequence: 0,
       bytes: NOTHING,
       size: 0,
-      entry: undefined,
+      row: undefined,
     }
     this.replace(slot, frame)
     return slot
@@ -188,25 +183,23 @@ export class Latest {
     slot.lastUs = frame.lastUs
     slot.epoch = frame.epoch
     slot.sequence = frame.sequence
-    slot.entry = undefined
+    slot.row = undefined
     if (this.heldBytes > this.bytesMax && this.open(slot) !== undefined) {
       this.heldBytes -= slot.bytes.length
       slot.bytes = NOTHING
     }
   }
 
-  private open(slot: Slot): LatestEntry | undefined {
+  private open(slot: Slot): Row | undefined {
     const frame = readFrame(slot.bytes.subarray(0, slot.size))
     if (typeof frame === 'string') return undefined
-    const samples = this.decode(frame)
-    if (samples === undefined || samples.length === 0) return undefined
-    let index = 0
-    for (let i = 1; i < samples.length; i++) {
-      if (samples[i]!.timeUs >= samples[index]!.timeUs) index = i
-    }
-    const { epoch, sequence } = slot
-    slot.entry = { epoch, sequence, index, sample: samples[index]! }
-    return slot.entry
+    const newest = this.newest(frame)
+    if (newest === undefined) return undefined
+    const { source, epoch, sequence } = frame
+    const { timeUs, fields } = newest.sample
+    const { index } = newest
+    slot.row = { timeUs, source, epoch, sequence, index, fields }
+    return slot.row
   }
 }
 

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { MeshError } from '../errors.ts'
 import type { Sample, Value } from '../sample.ts'
 import { compileSchema, type Schema } from '../schema.ts'
-import { codecFor, createColumnarCodec } from './index.ts'
+import { codecFor, createColumnarCodec, newestOf, newestSample } from './index.ts'
 
 const CODECS = [
   ['columnar', codecFor('columnar')],
@@ -105,6 +105,9 @@ describe.each(CODECS)('%s', (_, codec) => {
       fc.property(table, (samples) => {
         const body = codec.encode(samples, SCHEMA)
         expectSame(codec.decode(body, samples.length, SCHEMA), samples)
+        const { index, sample } = newestSample(codec, body, samples.length, SCHEMA)!
+        expect(index).toBe(newestOf(samples)!.index)
+        expectSame([sample], [samples[index]!])
       }),
       { numRuns: 400 },
     )

@@ -1,5 +1,6 @@
 // Columns to samples: the decoding half of the columnar codec (columnar.ts has the picture). Bodies
 // come from the network or an old disk: every length is checked before anything is made of it.
+import type { IndexedSample } from '../codec.ts'
 import type { Sample, Value } from '../sample.ts'
 import type { Schema } from '../schema.ts'
 import { unpack } from './bits.ts'
@@ -10,6 +11,12 @@ import { readNumbers } from './numbers.ts'
 import { setField } from './set-field.ts'
 import { readTexts, TextScratch } from './texts.ts'
 
+/** Of all rows those that become samples: as many as there are samples, from one on. */
+interface Rows {
+  readonly from: number
+  readonly samples: { timeUs: number; fields: Record<string, Value> }[]
+}
+
 /** Turns columns into samples; everything in the body may be wrong. */
 export class ColumnarDecoder {
   private readonly texts = new TextScratch()
@@ -19,13 +26,19 @@ export class ColumnarDecoder {
   decode(input: ByteReader, count: number, schema: Schema): Sample[] {
     if (count === 0) return atEnd(input, [])
     const times = this.readTimes(input, count)
-    const samples: { timeUs: number; fields: Record<string, Value> }[] = []
-    for (let row = 0; row < count; row++) samples.push({ timeUs: times[row]!, fields: {} })
-    const columnCount = input.varint()
-    // A column of one repeated value takes a few bytes for any number of rows: bound the product.
-    if (columnCount * count > CELLS_MAX) throw corrupt(`${columnCount} columns of ${count} rows`)
-    for (let i = 0; i < columnCount; i++) this.readColumn(input, samples, schema)
-    return atEnd(input, samples)
+    const rows: Rows = { from: 0, samples: [] }
+    for (let row = 0; row < count; row++) rows.samples.push({ timeUs: times[row]!, fields: {} })
+    return this.readColumns(input, count, rows, schema)
+  }
+
+  /** The newest of at least one row: of equal ones the last. Reads all, and makes one sample. */
+  newest(input: ByteReader, count: number, schema: Schema): IndexedSample {
+    const times = this.readTimes(input, count)
+    let index = 0
+    for (let row = 1; row < count; row++) if (times[row]! >= times[index]!) index = row
+    const rows: Rows = { from: index, samples: [{ timeUs: times[index]!, fields: {} }] }
+    const [sample] = this.readColumns(input, count, rows, schema)
+    return { index, sample: sample! }
   }
 
   /** The times of all rows, until the next is decoded; the columns that follow are left alone. */
@@ -43,9 +56,18 @@ export class ColumnarDecoder {
     return times
   }
 
+  private readColumns(input: ByteReader, count: number, rows: Rows, schema: Schema): Sample[] {
+    const columnCount = input.varint()
+    // A column of one repeated value takes a few bytes for any number of rows: bound the product.
+    if (columnCount * count > CELLS_MAX) throw corrupt(`${columnCount} columns of ${count} rows`)
+    for (let i = 0; i < columnCount; i++) this.readColumn(input, count, rows, schema)
+    return atEnd(input, rows.samples)
+  }
+
   private readColumn(
     input: ByteReader,
-    samples: readonly { fields: Record<string, Value> }[],
+    rowCount: number,
+    { from, samples }: Rows,
     schema: Schema,
   ): void {
     const index = input.varint()
@@ -55,18 +77,21 @@ export class ColumnarDecoder {
     const kinds = head & ~HAS_GAPS
     if (kinds < 1 || kinds > KINDS) throw corrupt(`column kind ${head}`)
     const hasGaps = (head & HAS_GAPS) !== 0
-    const count = hasGaps ? this.readGaps(input, samples.length) : samples.length
+    const count = hasGaps ? this.readGaps(input, rowCount) : rowCount
     const { values } = this
     if (kinds === NUMBERS) {
       readNumbers(input, values, count)
       if (!hasGaps && name !== '__proto__') {
-        for (let row = 0; row < count; row++) samples[row]!.fields[name] = values[row]!
+        for (let i = 0; i < samples.length; i++) samples[i]!.fields[name] = values[from + i]!
         return
       }
     }
     const read = kinds === NUMBERS ? values : this.readValues(input, kinds, count)
-    for (let row = 0, i = 0; row < samples.length; row++) {
-      if (!hasGaps || this.gaps[row] === 1) setField(samples[row]!.fields, name, read[i++]!)
+    const end = from + samples.length
+    for (let row = 0, i = 0; row < end; row++) {
+      if (hasGaps && this.gaps[row] !== 1) continue
+      const value = read[i++]!
+      if (row >= from) setField(samples[row - from]!.fields, name, value)
     }
   }
 

@@ -42,6 +42,10 @@ export function createColumnarCodec(options: ColumnarOptions = {}): Codec {
       checkCount(count)
       return decoder.decode(openBody(body), count, schema)
     },
+    newest(body, count, schema) {
+      checkCount(count)
+      return count === 0 ? undefined : decoder.newest(openBody(body), count, schema)
+    },
   }
 }
 

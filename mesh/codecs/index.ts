@@ -9,6 +9,7 @@ import { jsonCodec } from './json.ts'
 import { msgpackCodec } from './msgpack.ts'
 import { protobufCodec } from './protobuf.ts'
 
+export { newestOf, newestSample } from './newest.ts'
 export { columnarTimes, createColumnarCodec } from './columnar.ts'
 export type { ColumnarOptions } from './columnar.ts'
 

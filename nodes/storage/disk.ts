@@ -3,12 +3,13 @@
 import { join } from 'node:path'
 import {
   codecFor,
+  newestSample,
   SHARDS,
   systemClock,
   systemRandom,
   type Frame,
+  type IndexedSample,
   type PeerId,
-  type Sample,
 } from '../../mesh/index.ts'
 import {
   classFinder,
@@ -69,7 +70,7 @@ export class StoreDisk implements AsyncDisposable {
     this.directory = directory
     this.schemas = schemas
     this.store = store
-    this.latest = new Latest({ decode: (frame) => this.decode(frame) })
+    this.latest = new Latest({ newest: (frame) => this.newest(frame) })
     this.scrubbed = new DurableJson<ScrubDocument>(directory.path('scrub.json'))
     this.members = new DurableJson<MemberDocument>(directory.path('members.json'))
     this.writer = new Writer<PeerId>({
@@ -141,11 +142,11 @@ export class StoreDisk implements AsyncDisposable {
   }
 
   /** Undefined for what its publisher got wrong: that is not served, here as in a scan. */
-  private decode(frame: Frame): readonly Sample[] | undefined {
+  private newest(frame: Frame): IndexedSample | undefined {
     const schema = this.schemas.get(frame.schemaId)
     if (schema === undefined) return undefined
     try {
-      return codecFor(frame.codec).decode(frame.body, frame.count, schema)
+      return newestSample(codecFor(frame.codec), frame.body, frame.count, schema)
     } catch {
       return undefined
     }

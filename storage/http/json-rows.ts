@@ -13,13 +13,18 @@ export function rowJson(row: Row | BucketRow): string {
     return JSON.stringify({ time, timeUs, source, fields: aggregatesJson(row.fields) })
   }
   const { epoch, sequence, index } = row
-  const fields = JSON.stringify(toJsonFields(row.fields))
-  // Put together here: a fleet has ten thousand rows, and most of each needs no escaping.
-  return (
-    `{"time":"${time}","timeUs":${timeUs},"source":${JSON.stringify(source)},"fields":${fields},` +
-    `"epoch":"${epoch}","sequence":${sequence},"index":${index}}`
-  )
+  const fields = toJsonFields(row.fields)
+  return JSON.stringify({ time, timeUs, source, fields, epoch, sequence, index })
 }
+
+/** As rowJson, kept as long as the row is: a store has the same newest row until there is a newer one. */
+export function keptRowJson(row: Row | BucketRow): string {
+  let json = kept.get(row)
+  if (json === undefined) kept.set(row, (json = rowJson(row)))
+  return json
+}
+
+const kept = new WeakMap<Row | BucketRow, string>()
 
 function aggregatesJson(fields: BucketRow['fields']): Record<string, Record<string, JsonValue>> {
   return Object.fromEntries(

@@ -3,7 +3,7 @@
 import type { Clock } from '../../mesh/index.ts'
 
 /** Pieces of about this size: small enough to be prompt, large enough to cost little per line. */
-const PIECE_CHARS = 32 * 1024
+const PIECE_CHARS = 256 * 1024
 
 /** Joins lines into pieces; what has gathered goes out when it is large enough or nothing more comes. */
 export async function* inPieces(texts: AsyncIterable<string>): AsyncGenerator<string> {

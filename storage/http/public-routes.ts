@@ -7,7 +7,7 @@ import type { Answer, Asker } from '../query/asker.ts'
 import { parseQuery } from '../query/query.ts'
 import type { Row } from '../query/row.ts'
 import { toErrorAnswer } from './http-errors.ts'
-import { rowJson } from './json-rows.ts'
+import { keptRowJson, rowJson } from './json-rows.ts'
 import { inPieces } from './ndjson.ts'
 import { closeSignal, Gate, sendStream } from './reply-stream.ts'
 
@@ -39,7 +39,7 @@ export interface PublicRoutesOptions {
 const QUERY_BYTES_MAX = 1024 * 1024
 const QUERIES_MAX = 32
 /** Rows written between two looks at whether the reader can take more. */
-const ROWS_AT_ONCE = 100
+const ROWS_AT_ONCE = 500
 
 export function addPublicRoutes(app: FastifyInstance, options: PublicRoutesOptions): void {
   const { clock, asker, peers, health, metrics } = options
@@ -49,10 +49,11 @@ export function addPublicRoutes(app: FastifyInstance, options: PublicRoutesOptio
     const query = parseQuery(request.body, clock.nowUs())
     queries.enter(reply)
     const answer = await asker.ask(query, closeSignal(reply))
+    const toJson = query.kind === 'latest' ? keptRowJson : rowJson
     const accept = request.headers.accept ?? ''
     return /application\/(x-ndjson|jsonl)/.test(accept)
-      ? sendStream(reply, 'application/x-ndjson', inPieces(answerLines(answer)))
-      : sendStream(reply, 'application/json', inPieces(answerJson(answer)))
+      ? sendStream(reply, 'application/x-ndjson', inPieces(answerLines(answer, toJson)))
+      : sendStream(reply, 'application/json', inPieces(answerJson(answer, toJson)))
   })
 
   app.get('/v1/streams', async (_request, reply) => ({
@@ -83,14 +84,17 @@ function state(reply: FastifyReply, isGood: boolean, body: object): FastifyReply
 }
 
 /** One row per line; the last line is the coverage, or what went wrong on the way. */
-async function* answerLines(answer: Answer<Row | BucketRow>): AsyncGenerator<string> {
+async function* answerLines(
+  answer: Answer<Row | BucketRow>,
+  toJson: typeof rowJson,
+): AsyncGenerator<string> {
   let coverage: Coverage
   try {
     for await (const rows of answer.batches) {
       for (let at = 0; at < rows.length; at += ROWS_AT_ONCE) {
         yield rows
           .slice(at, at + ROWS_AT_ONCE)
-          .map((row) => `${rowJson(row)}\n`)
+          .map((row) => `${toJson(row)}\n`)
           .join('')
       }
     }
@@ -103,7 +107,10 @@ async function* answerLines(answer: Answer<Row | BucketRow>): AsyncGenerator<str
 }
 
 /** {"rows":[…],"coverage":…}, written as it comes; an error on the way breaks it off. */
-async function* answerJson(answer: Answer<Row | BucketRow>): AsyncGenerator<string> {
+async function* answerJson(
+  answer: Answer<Row | BucketRow>,
+  toJson: typeof rowJson,
+): AsyncGenerator<string> {
   let separator = '{"rows":['
   for await (const rows of answer.batches) {
     for (let at = 0; at < rows.length; at += ROWS_AT_ONCE) {
@@ -111,7 +118,7 @@ async function* answerJson(answer: Answer<Row | BucketRow>): AsyncGenerator<stri
         separator +
           rows
             .slice(at, at + ROWS_AT_ONCE)
-            .map(rowJson)
+            .map(toJson)
             .join(',\n')
       )
       separator = ',\n'

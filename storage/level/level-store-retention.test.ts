@@ -162,7 +162,7 @@ test('learnGone - known over a restart, beaten by what is held, forgotten in tim
 
 test('latest - what was removed is forgotten, and the newest of the rest takes its place', async () => {
   const latest = new Latest({
-    decode: ({ firstUs }) => [{ timeUs: firstUs, fields: {} }],
+    newest: ({ firstUs }) => ({ index: 0, sample: { timeUs: firstUs, fields: {} } }),
   })
   const other = testFrame({ source: 'VH002' })
   const late = testFrame({ sequence: 2, firstUs: START_US, ...hour(1) })

@@ -1,10 +1,12 @@
 // What a store tells others of what it knows: one line per lane, a few runs each. Askers compare
 // these to plan their reads and to say what is missing; repair, to find what to pull.
-import { shardOf } from '../../mesh/index.ts'
+import { shardOf, type IntervalSet } from '../../mesh/index.ts'
 import type { LaneDigest } from '../coverage.ts'
 import type { FrameStore, LaneRecord } from '../frame-store.ts'
 import type { Fingerprints } from '../repair/fingerprints.ts'
 import type { DigestRequest, KnownShard, ShardDifference } from './peer.ts'
+
+const NONE: readonly number[] = []
 
 /**
  * The digest of the lanes that pass every filter given. Cost: about a microsecond for each lane of the
@@ -64,15 +66,31 @@ export function storeStreams(store: FrameStore): string[] {
   return [...streams].sort()
 }
 
+/** The same object until the lane changes: of a fleet few do between two questions. */
 function laneDigest(lane: LaneRecord): LaneDigest {
+  const known = digests.get(lane)
+  if (known?.changedAt === lane.changedAt) return known.digest
+  const digest = makeDigest(lane)
+  digests.set(lane, { changedAt: lane.changedAt, digest })
+  return digest
+}
+
+const digests = new WeakMap<LaneRecord, { changedAt: number; digest: LaneDigest }>()
+
+function makeDigest(lane: LaneRecord): LaneDigest {
   return {
     source: lane.source,
     stream: lane.stream,
     epoch: lane.epoch,
     held: lane.held.toRuns(),
-    skipped: lane.skipped.toRuns(),
-    trimmed: lane.trimmed.toRuns(),
+    skipped: runsOf(lane.skipped),
+    trimmed: runsOf(lane.trimmed),
     ...(lane.ended !== undefined && { ended: lane.ended }),
     lastIngestUs: lane.lastIngestUs,
   }
+}
+
+/** Without an array of its own for each of ten thousand lanes that have none. */
+function runsOf(set: IntervalSet): readonly number[] {
+  return set.isEmpty ? NONE : set.toRuns()
 }

@@ -37,7 +37,7 @@ export function scanHints(
   // The newest samples by their own time, which ingest time only approximates.
   let newestSampleUs = 0
   for (const source of sources) {
-    const timeUs = latest.get(stream, source)?.sample.timeUs
+    const timeUs = latest.get(stream, source)?.timeUs
     if (timeUs !== undefined) newestSampleUs = Math.max(newestSampleUs, timeUs)
   }
   return { oldestUs, newestUs: newestSampleUs === 0 ? newestUs : newestSampleUs, density }

@@ -61,20 +61,14 @@ export function planParts(
   return [...byStore].map(([storeId, parts]) => ({ storeId, parts }))
 }
 
-/**
- * A store that has all that is known of the source, told by its size: nobody holds what is not known.
- * This is how nearly all sources are read, so it is found without a set being made.
- */
+/** This is how nearly all sources are read, so it is found without a set being made. */
 function wholeHolder(
   holdings: Holdings,
   source: string,
   prefer: StoreId | undefined,
 ): StoreId | undefined {
-  const size = sizeOf(holdings.knownRuns(source))
-  if (size === 0) return undefined
   let best: StoreId | undefined
-  for (const [storeId, held] of holdings.holders(source)) {
-    if (sizeOf(held) !== size) continue
+  for (const storeId of holdings.wholeHolders(source)) {
     if (best === undefined || rankOf(storeId, source, prefer) > rankOf(best, source, prefer)) {
       best = storeId
     }

@@ -64,21 +64,20 @@ async function* scanLatest(
   const rows: Row[] = []
   const unreadable: UnreadableRuns[] = []
   for (const part of request.parts) {
-    if (latest.get(query.stream, part.source) !== undefined) continue
+    const row = latest.get(query.stream, part.source)
+    if (row !== undefined) {
+      rows.push(row)
+      continue
+    }
     const found = await newestReadable(from, query, part, signal)
     rows.push(...found.rows)
     unreadable.push(...found.unreadable)
   }
   // All of it at once: the asker begins anew for each of these events.
   if (unreadable.length > 0) yield { unreadable }
-  for (const { source } of request.parts) {
-    const entry = latest.get(query.stream, source)
-    if (entry === undefined) continue
-    const { epoch, sequence, index, sample } = entry
-    rows.push({ timeUs: sample.timeUs, source, epoch, sequence, index, fields: sample.fields })
-    if (rows.length >= BATCH_ROWS) yield { rows: rows.splice(0) }
+  for (let at = 0; at < rows.length; at += BATCH_ROWS) {
+    yield { rows: rows.slice(at, at + BATCH_ROWS) }
   }
-  if (rows.length > 0) yield { rows }
 }
 
 /**

@@ -22,7 +22,7 @@ import { Asker } from './asker.ts'
 import { LocalPeer } from './local-peer.ts'
 import type { Member, QueryPeer, ScanEvent } from './peer.ts'
 import { comparePositions, type Row } from './row.ts'
-import type { LatestEntry, LatestTable } from '../latest.ts'
+import type { LatestTable } from '../latest.ts'
 
 export const STREAM = 'vehicle.motion'
 export const T0 = 1_751_803_200_000_000
@@ -104,15 +104,12 @@ export class ScannedLatest implements LatestTable {
   }
 
   /** Nothing when the newest frame cannot be decoded, whatever came before it. */
-  get(stream: string, source: string): LatestEntry | undefined {
+  get(stream: string, source: string): Row | undefined {
     const isMine = (frame: Frame): boolean =>
       frame.kind === 'data' && frame.stream === stream && frame.source === source
     const newest = [...this.frames()].filter(isMine).sort(compareAges).at(-1)
     try {
-      const row = rowsOfFrames(newest === undefined ? [] : [newest]).at(-1)
-      if (row === undefined) return undefined
-      const { epoch, sequence, index, timeUs, fields } = row
-      return { epoch, sequence, index, sample: { timeUs, fields } }
+      return rowsOfFrames(newest === undefined ? [] : [newest]).at(-1)
     } catch {
       return undefined
     }

@@ -123,7 +123,7 @@ async function answer(
   query: RangeQuery | DownsampleQuery,
   runs?: readonly number[],
 ): Promise<string> {
-  const latest = new Latest({ decode: () => undefined })
+  const latest = new Latest({ newest: () => undefined })
   const lanes = runs === undefined ? undefined : [{ epoch: EPOCH, runs }]
   const request = { query, parts: [{ source: 'VH001', ...(lanes !== undefined && { lanes }) }] }
   const from = { store, latest, schemaOf, shards: SHARDS }
