@@ -1,4 +1,9 @@
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
+
+// The processes that tests start, a thousand or so, compile the same files: a fifth of what starting takes.
+process.env['NODE_COMPILE_CACHE'] ??= join(tmpdir(), 'skein-tests-compile-cache')
 
 export default defineConfig({
   test: {

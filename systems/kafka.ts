@@ -24,7 +24,8 @@ const PROPERTIES = 'server.properties'
 const META = join('data', 'meta.properties')
 const FIRST_NODE = 1
 const VOTERS = 'controller.quorum.voters'
-const SMALL_JAVA = '-Xms256m -Xmx512m'
+/** A broker beside a mesh on a laptop: half the processor time to its first answer. */
+const SMALL_JAVA = '-Xms256m -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1'
 /** kafka-server-start.sh and kafka-run-class.sh. */
 const VENDOR_JAVA =
   '-Xmx1G -Xms1G -server -XX:+UseG1GC -XX:MaxGCPauseMillis=20 ' +

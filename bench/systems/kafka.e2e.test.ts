@@ -90,7 +90,9 @@ systemSuite('kafka', () => {
       expect(cluster.servers().map(({ name }) => name)).toEqual(['kafka-1', 'kafka-2', 'kafka-3'])
       await using exchange = await Exchange.open(client, await cluster.channel(copies, 'copies'))
       exchange.publish(5_000)
-      await exchange.received(1)
+      // What is under way when all brokers are killed at once may be there twice: the one that leads next
+      // need not know the producer's last numbers, and a producer with a new name sends it again.
+      await exchange.received(5_000)
       await cluster.kill()
       await cluster.restart()
       exchange.publish(1_000)

@@ -22,7 +22,7 @@ export interface StoragePeerOptions {
 }
 
 /** A process on two busy cores has its sockets up well within this. */
-const START_MS = 30_000
+const START_MS = 60_000
 const ASK_MS = 5_000
 
 export class StoragePeer {
