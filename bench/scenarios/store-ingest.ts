@@ -10,6 +10,7 @@ import { Accounts } from '../run/accounts.ts'
 import { bareDisk } from '../store/bare-disk.ts'
 import { Feeder, FEED_NAME } from '../store/feeder.ts'
 import type { FrameSet } from '../store/frames.ts'
+import { putMemoryInPlace } from '../store/memory.ts'
 import { PAYLOAD_OF, payloadFrames } from '../store/payloads.ts'
 import { StoreProcess } from '../store/store-process.ts'
 import {
@@ -43,6 +44,8 @@ const SET_BYTES_MAX = 2e9
 /** Rehearsed until a JVM that has just started has compiled what it needs most. */
 const QUICK = { rehearsalSeconds: 4, warmupSeconds: 1, seconds: 2, bareSeconds: 0.5 }
 const FULL = { rehearsalSeconds: 4, warmupSeconds: 2, seconds: 4, bareSeconds: 1 }
+/** What none of the systems exceeds here. */
+const WRITTEN_BYTES_PER_SECOND = 450e6
 const STEAL_MAX = 0.05
 
 type Place = BenchSystemName | typeof CONTROL
@@ -179,6 +182,7 @@ async function measureOnce(
     inFlightBytes: IN_FLIGHT_BYTES,
     firstFrame: 0,
   })
+  putMemoryInPlace(bench.directory, (plan.warmupSeconds + plan.seconds) * WRITTEN_BYTES_PER_SECOND)
   feeder.go()
   await feeder.until(({ ackedFrames }) => ackedFrames > 0)
   await delay(plan.warmupSeconds * 1000)

@@ -1,22 +1,22 @@
-// Messages that ZeroMQ receives are memory outside V8's heap, held by small objects in it. V8 sees that
+// Messages, sent or received, are memory outside V8's heap, held by small objects in it. V8 sees that
 // memory grow and answers with collections of the whole heap, ten a second at the speed of a disk, although
 // what holds it is young and dead. Collecting the young objects in time costs a tenth of that.
 import v8 from 'node:v8'
 import vm from 'node:vm'
 
-/** So many bytes received at most wait to be given back: half of what has V8 collect the whole heap. */
+/** So many bytes of messages at most wait to be given back: half of what has V8 collect the whole heap. */
 const BYTES_MAX = 16 << 20
 
 type Collect = (options: { readonly type: 'minor' }) => void
 
 let collect: Collect | undefined
-let receivedBytes = 0
+let bytesSince = 0
 
-/** Counts a message received; call it when the one before is held no more. */
-export function countReceived(bytes: number): void {
-  receivedBytes += bytes
-  if (receivedBytes < BYTES_MAX) return
-  receivedBytes = 0
+/** Counts a message; call it when the one before is held no more. */
+export function countMessage(bytes: number): void {
+  bytesSince += bytes
+  if (bytesSince < BYTES_MAX) return
+  bytesSince = 0
   collect ??= youngCollector()
   collect({ type: 'minor' })
 }

@@ -17,7 +17,7 @@ import type { LinkHub } from '../links/hub.ts'
 import type { Channel, Link } from '../links/link.ts'
 import type { Dial } from '../links/link-transport.ts'
 import { PACKET_BYTES_MAX } from '../links/wire.ts'
-import { countReceived } from './zeromq-memory.ts'
+import { countMessage } from './zeromq-memory.ts'
 
 const HEARTBEAT_MS = 1000
 const SILENCE_MS = 3000
@@ -103,6 +103,7 @@ export class Dialler implements Dial, Channel {
 
   send(packet: Buffer): void {
     if (this.socket === undefined || this.socket.closed) return
+    countMessage(packet.length)
     // EAGAIN: not connected, and the event that says so is on its way.
     this.socket.send(packet).catch(() => this.link.lost(packet))
   }
@@ -170,6 +171,7 @@ export class Listener {
     return {
       send: (packet) => {
         if (this.router.closed) return
+        countMessage(packet.length)
         this.router.send([routingId, packet]).catch(() => this.onUnreachable(key, packet))
       },
       close: () => this.links.delete(key),
@@ -222,7 +224,7 @@ async function receive(
     packets += 1
     const received = parts.reduce((sum, part) => sum + part.length, 0)
     bytes += received
-    countReceived(received)
+    countMessage(received)
     if (packets >= TURN_PACKETS || bytes >= TURN_BYTES) {
       packets = 0
       bytes = 0
