@@ -11,6 +11,7 @@ import {
   withCrc,
   type IndexDatabase,
 } from '../records.ts'
+import type { FileSummary } from '../segment.ts'
 import type { PlacedBlock } from './block-file.ts'
 
 /** Where a block is, and what it spans. */
@@ -108,4 +109,21 @@ function parse(key: Buffer, value: Buffer | undefined): BlockEntry[] | undefined
     })
   }
   return entries
+}
+
+/** Of a block file of so many bytes and frames, with these blocks. */
+export function blocksSummary(
+  bytes: number,
+  frames: number,
+  lanes: ReadonlyMap<LaneKey, { readonly entries: readonly BlockEntry[] }>,
+): FileSummary {
+  let firstUs = Infinity
+  let lastUs = -Infinity
+  for (const { entries } of lanes.values()) {
+    for (const entry of entries) {
+      firstUs = Math.min(firstUs, entry.firstUs)
+      lastUs = Math.max(lastUs, entry.lastUs)
+    }
+  }
+  return { kind: 'blocks', bytes, frames, lanes: lanes.size, firstUs, lastUs }
 }

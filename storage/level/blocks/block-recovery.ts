@@ -2,7 +2,7 @@
 import fs from 'node:fs'
 import { dataSync } from '../disk.ts'
 import { scanBlockFile, type PlacedBlock } from './block-file.ts'
-import { blockEntry, putBlocks, type BlockEntry } from './block-index.ts'
+import { blockEntry, blocksSummary, putBlocks, type BlockEntry } from './block-index.ts'
 import type { LaneKey } from '../../../mesh/index.ts'
 import { dropFile, putSummary } from '../segment-index.ts'
 import type { FileSummary } from '../segment.ts'
@@ -20,8 +20,6 @@ export async function recoverBlocks(
 ): Promise<FileSummary | undefined> {
   const lanes = new Map<LaneKey, { readonly entries: BlockEntry[] }>()
   let frames = 0
-  let firstUs = Infinity
-  let lastUs = -Infinity
   const fd = fs.openSync(file, 'r+')
   try {
     await dataSync(fd)
@@ -31,8 +29,6 @@ export async function recoverBlocks(
       if (lane === undefined) lanes.set(block.laneKey, { entries: [blockEntry(placed)] })
       else lane.entries.push(blockEntry(placed))
       frames += block.frames.length
-      firstUs = Math.min(firstUs, block.firstUs)
-      lastUs = Math.max(lastUs, block.lastUs)
       visit(placed)
     })
   } finally {
@@ -44,14 +40,7 @@ export async function recoverBlocks(
     return undefined
   }
   const { size } = await fs.promises.stat(file)
-  const summary: FileSummary = {
-    bytes: size,
-    frames,
-    lanes: lanes.size,
-    firstUs,
-    lastUs,
-    kind: 'blocks',
-  }
+  const summary = blocksSummary(size, frames, lanes)
   await putBlocks(db, number, lanes)
   await putSummary(db, number, summary)
   return summary

@@ -12,7 +12,7 @@ import {
 } from '../../../mesh/index.ts'
 import type { StoredFrame } from '../../frame-store.ts'
 import { blockFileHeader, blockRecord } from './block-file.ts'
-import type { BlockEntry } from './block-index.ts'
+import { blocksSummary, type BlockEntry } from './block-index.ts'
 import { encodeBlock } from './block.ts'
 import { fileName } from '../bucket-files.ts'
 import { readRecord, RECORD_HEADER_BYTES, scanRecords, SEGMENT_HEADER_BYTES } from '../record.ts'
@@ -89,7 +89,9 @@ export function compactSegments(request: CompactionRequest): CompactionResult {
   } finally {
     out.close()
   }
-  return { summary: summaryOf(out.bytes, lanes), lanes }
+  let frames = 0
+  for (const { runs } of lanes.values()) frames += new IntervalSet(runs).size
+  return { summary: blocksSummary(out.bytes, frames, lanes), lanes }
 }
 
 function entryOf(frames: readonly StoredFrame[], offset: number, bytes: number): BlockEntry {
@@ -101,20 +103,6 @@ function entryOf(frames: readonly StoredFrame[], offset: number, bytes: number):
     offset,
     bytes,
   }
-}
-
-function summaryOf(bytes: number, lanes: ReadonlyMap<LaneKey, CompactedLane>): FileSummary {
-  let frames = 0
-  let firstUs = Infinity
-  let lastUs = -Infinity
-  for (const { entries, runs } of lanes.values()) {
-    frames += new IntervalSet(runs).size
-    for (const entry of entries) {
-      firstUs = Math.min(firstUs, entry.firstUs)
-      lastUs = Math.max(lastUs, entry.lastUs)
-    }
-  }
-  return { kind: 'blocks', bytes, frames, lanes: lanes.size, firstUs, lastUs }
 }
 
 /** Every frame that holds, by lane; of two copies of a frame the later. */
