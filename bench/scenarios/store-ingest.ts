@@ -334,6 +334,7 @@ function ingestSection(runs: readonly Run[]): Section {
       `Frames made beforehand, of ${SOURCES} sources, the same bytes for all; ${IN_FLIGHT_BYTES >> 20} MiB ` +
       'without their ack. Medians over blocks; above 1 Skein is faster, ≈ is no difference, in its own row ' +
       'the noise. The disk alone is a loop of writev and fdatasync of 256 KiB just before and after each run of Skein. ' +
+      'Memory for what is written is put in place before each run: a virtual machine may have given it back. ' +
       'Written: what the servers handed to the block layer, for each byte of frames acknowledged.',
     tables: [{ columns, rows }],
     plots: [
