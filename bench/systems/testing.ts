@@ -70,14 +70,19 @@ export class Exchange implements AsyncDisposable {
     await expect.poll(() => this.receipts.size, WAIT).toBeGreaterThanOrEqual(samples)
   }
 
-  /** Every sample has arrived, once, and has its receipt where there are receipts. */
-  async settled(arrivals: ReadonlyMap<number, number> = this.arrivals): Promise<void> {
+  /** Every sample has arrived, and has its receipt where there are receipts. */
+  async whole(arrivals: ReadonlyMap<number, number> = this.arrivals): Promise<void> {
     await expect.poll(() => arrivals.size, WAIT).toBe(this.published)
-    expect([...arrivals.values()].filter((times) => times > 1)).toEqual([])
     if (!this.producer.hasReceipts) return
     await expect.poll(() => this.receipts.size, WAIT).toBe(this.published)
-    expect([...this.receipts.values()].filter((times) => times > 1)).toEqual([])
     expect(this.lost).toBe(0)
+  }
+
+  /** As `whole`, and each once. */
+  async settled(arrivals: ReadonlyMap<number, number> = this.arrivals): Promise<void> {
+    await this.whole(arrivals)
+    expect(repeatsIn(arrivals)).toEqual([])
+    expect(repeatsIn(this.receipts)).toEqual([])
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -96,6 +101,11 @@ export class Exchange implements AsyncDisposable {
       }),
     )
   }
+}
+
+/** How often what came more than once. */
+function repeatsIn(tally: ReadonlyMap<number, number>): number[] {
+  return [...tally.values()].filter((times) => times > 1)
 }
 
 function count(tally: Map<number, number>, samples: readonly { readonly timeUs: number }[]): void {
