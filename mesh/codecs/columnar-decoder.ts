@@ -7,6 +7,7 @@ import { unpack } from './bits.ts'
 import { type ByteReader, corrupt } from './bytes.ts'
 import { BOOLEANS, HAS_GAPS, KINDS, NUMBERS, TEXTS } from './columnar-encoder.ts'
 import { CELLS_MAX } from './limits.ts'
+import { newestRow } from './newest.ts'
 import { readNumbers } from './numbers.ts'
 import { setField } from './set-field.ts'
 import { readTexts, TextScratch } from './texts.ts'
@@ -34,8 +35,7 @@ export class ColumnarDecoder {
   /** The newest of at least one row: of equal ones the last. Reads all, and makes one sample. */
   newest(input: ByteReader, count: number, schema: Schema): IndexedSample {
     const times = this.readTimes(input, count)
-    let index = 0
-    for (let row = 1; row < count; row++) if (times[row]! >= times[index]!) index = row
+    const index = newestRow(times, count)
     const rows: Rows = { from: index, samples: [{ timeUs: times[index]!, fields: {} }] }
     const [sample] = this.readColumns(input, count, rows, schema)
     return { index, sample: sample! }

@@ -20,9 +20,14 @@ export function newestSample(
 
 export function newestOf(samples: readonly Sample[]): IndexedSample | undefined {
   if (samples.length === 0) return undefined
-  let index = 0
-  for (let i = 1; i < samples.length; i++) {
-    if (samples[i]!.timeUs >= samples[index]!.timeUs) index = i
-  }
+  const times = samples.map(({ timeUs }) => timeUs)
+  const index = newestRow(times, times.length)
   return { index, sample: samples[index]! }
+}
+
+/** Where the greatest of the first `count` times is, of equal ones the last. */
+export function newestRow(times: ArrayLike<number>, count: number): number {
+  let newest = 0
+  for (let row = 1; row < count; row++) if (times[row]! >= times[newest]!) newest = row
+  return newest
 }

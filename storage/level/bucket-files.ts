@@ -2,6 +2,7 @@
 // place of some (compaction.ts). They share one count of numbers, so a number is one file.
 import fs from 'node:fs'
 import path from 'node:path'
+import { syncDirectoryNow } from '../../mesh/index.ts'
 import { readBlockFileHead } from './blocks/block-file.ts'
 
 export interface BucketFile {
@@ -36,15 +37,9 @@ export function bucketFiles(directory: string): Map<number, BucketFile> {
     if (kind !== 'blocks') continue
     const head = readBlockFileHead(path.join(directory, fileName('blocks', number)))
     const replaced = (head?.segments ?? []).filter((segment) => files.delete(segment))
-    if (replaced.length > 0) syncNames(directory)
+    // The block file's name must last before what it stands for goes.
+    if (replaced.length > 0) syncDirectoryNow(directory)
     for (const segment of replaced) fs.rmSync(path.join(directory, fileName('segment', segment)))
   }
   return files
-}
-
-/** The block file's name must last before what it stands for goes. */
-function syncNames(directory: string): void {
-  const fd = fs.openSync(directory, 'r')
-  fs.fsyncSync(fd)
-  fs.closeSync(fd)
 }
