@@ -8,7 +8,7 @@ const KILLS = Number(process.env['SKEIN_KILLS'] ?? 10)
 const CASE_MS = 180_000
 const KILL_MS = 6_000
 /** A bug shows within so many. */
-const PLANTED_RUNS_MAX = 2
+const PLANTED_RUNS_MAX = 4
 
 const runsOf = (fault: Fault): number => (fault.name === 'kill' ? KILLS : fault.runs)
 
